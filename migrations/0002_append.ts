@@ -1,0 +1,142 @@
+/**
+ * city_append: one batch of changes to room logs in one round trip.
+ *
+ * The whole batch runs inside the database, so that no node ever holds a room's lock while it waits for its own
+ * event loop: a node that freezes in mid-batch cannot stop a room for the others.
+ *
+ * Invariants: heads are locked in id order (no deadlock between batches); statements after the lock see everything
+ * that was committed before it was granted; seq and change_seq follow the order of `ord` within the batch; a batch
+ * may be repeated after a lost answer, since creations are recognised by id and by client_id and the other changes
+ * by their result.
+ */
+import type { Knex } from 'knex';
+
+export async function up(db: Knex): Promise<void> {
+  await db.raw(`
+    create type city_append_result as (ord integer, outcome text, message city_room_messages);
+
+    create function city_append(creations jsonb, changes jsonb) returns setof city_append_result
+    language plpgsql as $$
+    declare
+      change record;
+      found_message city_room_messages;
+      head city_room_heads;
+    begin
+      perform from city_room_heads
+        where room_id in (select x->>'room_id' from jsonb_array_elements(creations || changes) x)
+        order by room_id for update;
+
+      if jsonb_array_length(creations) > 0 then
+        return query
+        with given as (
+          select c.*, coalesce(c.author_agent_id, c.author_user_id) author_id,
+                 case when c.client_id is not null then sha256(convert_to(c.body, 'UTF8')) end sent_hash
+          from jsonb_to_recordset(creations) c(ord integer, id text, event_id text, room_id text, sender_id text,
+               author_user_id text, author_agent_id text, username text, body text, client_id text)
+        ), earlier as (
+          select g.ord, m.id, m.id <> g.id and m.sent_hash is distinct from g.sent_hash mismatch
+          from given g join city_room_messages m on m.id = g.id
+          union
+          select g.ord, m.id, m.sent_hash is distinct from g.sent_hash
+          from given g join city_room_messages m
+            on m.room_id = g.room_id and m.author_id = g.author_id and m.client_id = g.client_id
+        ), first_of_key as (
+          select g.*, first_value(g.ord) over same leader, first_value(g.sent_hash) over same leader_hash
+          from given g where not exists (select from earlier e where e.ord = g.ord)
+          window same as (partition by g.room_id, g.author_id, coalesce(g.client_id, g.id) order by g.ord)
+        ), numbered as (
+          select f.*, h.last_seq + row_number() over room seq, h.last_change_seq + row_number() over room change_seq,
+                 greatest(clock_timestamp()::timestamptz(3), h.last_event_at) created_at
+          from first_of_key f join city_room_heads h using (room_id)
+          where f.leader = f.ord
+          window room as (partition by f.room_id order by f.ord)
+        ), stored as (
+          insert into city_room_messages (id, room_id, author_user_id, author_agent_id, body, created_at, seq,
+                 change_seq, username, sender_id, client_id, sent_hash)
+          select id, room_id, author_user_id, author_agent_id, body, created_at, seq,
+                 change_seq, username, sender_id, client_id, sent_hash
+          from numbered
+          returning *
+        ), fed as (
+          insert into city_feed_events (id, kind, room_id, user_id, agent_id, payload, created_at, message_id)
+          select event_id, case when author_agent_id is null then 'room_message' else 'agent_reply' end, room_id,
+                 author_user_id, author_agent_id, city_feed_payload(id, body, username), created_at, id
+          from numbered order by room_id, seq
+        ), moved as (
+          update city_room_heads h
+          set last_seq = n.seq, last_change_seq = n.change_seq, last_event_at = n.created_at
+          from (select distinct on (room_id) room_id, seq, change_seq, created_at
+                from numbered order by room_id, seq desc) n
+          where h.room_id = n.room_id
+        ), joined as (
+          insert into city_room_members (room_id, user_id)
+          select distinct room_id, sender_id from numbered where sender_id not like 'ag\\_%' order by room_id, sender_id
+          on conflict do nothing
+        ), marked as (
+          insert into city_read_marks as r (user_id, room_id, last_read_seq)
+          select sender_id, room_id, max(seq) from numbered where sender_id not like 'ag\\_%' group by 1, 2 order by 1, 2
+          on conflict (user_id, room_id)
+          do update set last_read_seq = greatest(r.last_read_seq, excluded.last_read_seq)
+        )
+        select n.ord, 'created', s from numbered n join stored s using (id)
+        union all
+        select f.ord, case when f.sent_hash = f.leader_hash then 'repeated' else 'mismatch' end, s
+        from first_of_key f join numbered n on n.ord = f.leader join stored s on s.id = n.id
+        where f.leader <> f.ord
+        union all
+        select e.ord, case when e.mismatch then 'mismatch' else 'repeated' end, m
+        from earlier e join city_room_messages m on m.id = e.id
+        union all
+        select f.ord, 'no_room', null::city_room_messages
+        from first_of_key f where not exists (select from city_room_heads h where h.room_id = f.room_id);
+      end if;
+
+      for change in
+        select * from jsonb_to_recordset(changes) c(ord integer, kind text, room_id text, message_id text, body text)
+        order by c.ord
+      loop
+        select * into found_message from city_room_messages m
+          where m.id = change.message_id and m.room_id = change.room_id;
+        if not found then
+          return next (change.ord, 'no_message', null::city_room_messages)::city_append_result;
+        elsif change.kind = 'edit' and found_message.deleted_at is not null then
+          return next (change.ord, 'gone', found_message)::city_append_result;
+        elsif change.kind = 'edit' and found_message.body = change.body
+           or change.kind = 'delete' and found_message.deleted_at is not null then
+          return next (change.ord, 'unchanged', found_message)::city_append_result;
+        else
+          update city_room_heads h set last_change_seq = last_change_seq + 1
+            where h.room_id = change.room_id returning * into head;
+          update city_room_messages m set
+              change_seq = head.last_change_seq,
+              body = case when change.kind = 'edit' then change.body else '' end,
+              edited_at = case when change.kind = 'edit' then clock_timestamp() else m.edited_at end,
+              deleted_at = case when change.kind = 'delete' then clock_timestamp() end
+            where m.id = change.message_id returning * into found_message;
+          if change.kind = 'edit' then
+            update city_feed_events e
+              set payload = city_feed_payload(found_message.id, found_message.body, found_message.username)
+              where e.message_id = found_message.id;
+          else
+            update city_feed_events e
+              set removed_at = found_message.deleted_at, tx = pg_current_xact_id(), payload = '{}'
+              where e.message_id = found_message.id;
+            delete from city_timelines t using city_feed_events e
+              where e.message_id = found_message.id and t.event_n = e.n and t.room_id = e.room_id;
+          end if;
+          return next (change.ord, 'changed', found_message)::city_append_result;
+        end if;
+      end loop;
+    end $$;
+
+    create function city_feed_payload(message_id text, body text, username text) returns jsonb
+    language sql immutable as $$
+      select jsonb_build_object('message_id', message_id, 'body', body, 'username', username,
+        'snippet', case when char_length(body) > 140 then left(body, 139) || '…' else body end)
+    $$;
+  `);
+}
+
+export async function down(): Promise<void> {
+  throw new Error('Migrations go forward only.');
+}

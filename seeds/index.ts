@@ -1,0 +1,58 @@
+/** Demo data of a new city, safe to plant again: five rooms, two welcome messages, the first feed event. */
+import type { Knex } from 'knex';
+
+const ROOMS = [
+  { slug: 'general', name: 'General', description: 'Головна кімната міста', is_default: true },
+  { slug: 'welcome', name: 'Welcome', description: 'Вітаємо нових громадян', is_default: true },
+  { slug: 'builders', name: 'Builders', description: 'Для тих, хто будує місто', is_default: true },
+  { slug: 'science', name: 'Science', description: 'Наукова кімната', is_default: false },
+  { slug: 'energy', name: 'Energy', description: 'Енергія та сталий розвиток', is_default: false },
+];
+
+const WELCOMES = [
+  { n: 1, room_id: 'room_city_general', body: 'Ласкаво просимо до DAARION City! 🏛️' },
+  { n: 2, room_id: 'room_city_welcome', body: 'Розкажіть про себе: хто ви і що хочете збудувати?' },
+];
+
+/** A fixed id, so that planting again finds what is there. */
+const fixedId = (prefix: string, n: number) => `${prefix}_${'0'.repeat(25)}${n}`;
+
+/** Plants what is missing in one transaction; needs the current schema. */
+export async function seed(db: Knex): Promise<void> {
+  await db.transaction(async (trx) => {
+    await trx('city_rooms')
+      .insert(ROOMS.map((room) => ({ id: `room_city_${room.slug}`, ...room })))
+      .onConflict()
+      .ignore();
+    await trx('city_room_heads')
+      .insert(ROOMS.map(({ slug }) => ({ room_id: `room_city_${slug}` })))
+      .onConflict()
+      .ignore();
+    await trx.raw('select * from city_append(?::jsonb, ?::jsonb)', [
+      JSON.stringify(
+        WELCOMES.map(({ n, room_id, body }) => ({
+          ord: n,
+          id: fixedId('m_city', n),
+          event_id: fixedId('evt_city', n + 1),
+          room_id,
+          sender_id: 'ag_system',
+          author_user_id: null,
+          author_agent_id: 'ag_system',
+          username: 'DAARION City',
+          body,
+          client_id: null,
+        })),
+      ),
+      '[]',
+    ]);
+    await trx('city_feed_events')
+      .insert({
+        id: fixedId('evt_city', 1),
+        kind: 'system',
+        agent_id: 'ag_system',
+        payload: { body: 'DAARION City відкрито', snippet: 'DAARION City відкрито' },
+      })
+      .onConflict()
+      .ignore();
+  });
+}

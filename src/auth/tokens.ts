@@ -1,0 +1,109 @@
+/** Verifies tokens, and signs them in development. */
+import { createPublicKey } from 'node:crypto';
+import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
+import type { JWTPayload, JWTVerifyGetKey, KeyObject, CryptoKey } from 'jose';
+import type { TokenKey } from '../config.ts';
+import { NAME_MAX, Role } from '../contract/auth.ts';
+import { CallerId } from '../contract/primitives.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Caller } from './caller.ts';
+
+interface TokenSettings {
+  key: TokenKey;
+  issuer?: string | undefined;
+  audience?: string | undefined;
+}
+
+export type Tokens = ReturnType<typeof createTokens>;
+
+/** Tolerated skew of `nbf` and `iat`, seconds. `exp` has none: at expiry live sockets are cut, so it must be exact. */
+const SKEW_S = 30;
+const MAX_LENGTH = 8192;
+
+const ALGORITHM: Record<string, string> = { rsa: 'RS256', ec: 'ES256', ed25519: 'EdDSA' };
+
+function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string[] } {
+  if (key.kind === 'jwks') {
+    return { key: createRemoteJWKSet(new URL(key.url)), algorithms: Object.values(ALGORITHM) };
+  }
+  if (key.kind === 'public_key') {
+    const pem = createPublicKey(key.pem);
+    const algorithm = ALGORITHM[pem.asymmetricKeyType ?? ''];
+    if (!algorithm) throw new Error(`JWT_PUBLIC_KEY: ${pem.asymmetricKeyType} keys are not supported`);
+    return { key: async () => pem as unknown as KeyObject, algorithms: [algorithm] };
+  }
+  const secret = new TextEncoder().encode(key.secret);
+  return { key: async () => secret, algorithms: ['HS256'] };
+}
+
+function callerOf({ sub, exp, name, roles }: JWTPayload): Caller {
+  if (!CallerId.safeParse(sub).success)
+    throw new AppError('unauthenticated', 'The token names no valid user.');
+  const known = Array.isArray(roles) ? roles.filter((role) => Role.safeParse(role).success) : [];
+  const text = typeof name === 'string' ? name.replace(/[\0\p{Cs}]/gu, '').trim() : '';
+  return {
+    id: sub!,
+    name: text === '' ? undefined : [...text].slice(0, NAME_MAX).join(''),
+    roles: known.length > 0 ? (known as Role[]) : ['citizen'],
+    expiresAt: exp! * 1000,
+  };
+}
+
+/** Token verification with one algorithm family, and signing where the key is a secret. */
+export function createTokens({ key, issuer, audience }: TokenSettings) {
+  const { key: getKey, algorithms } = verification(key);
+  return {
+    /**
+     * The caller behind `token`.
+     * @throws AppError unauthenticated; unavailable when the key server does not answer
+     */
+    async verify(token: unknown): Promise<Caller> {
+      if (typeof token !== 'string' || token === '' || token.length > MAX_LENGTH) {
+        throw new AppError('unauthenticated', 'A token is needed.');
+      }
+      try {
+        const { payload } = await jwtVerify(token, getKey, {
+          algorithms,
+          clockTolerance: SKEW_S,
+          requiredClaims: ['exp', 'sub'],
+          ...(issuer === undefined ? {} : { issuer }),
+          ...(audience === undefined ? {} : { audience }),
+        });
+        if (payload.exp! * 1000 <= Date.now())
+          throw new AppError('unauthenticated', 'The token has expired.');
+        return callerOf(payload);
+      } catch (error) {
+        if (error instanceof AppError) throw error;
+        if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+          throw new AppError('unavailable', 'Tokens cannot be checked right now.', { cause: error });
+        }
+        const expired = error instanceof errors.JWTExpired;
+        throw new AppError(
+          'unauthenticated',
+          expired ? 'The token has expired.' : 'The token is not valid.',
+          {
+            cause: error,
+          },
+        );
+      }
+    },
+
+    /** Signs a token for development; `lifetimeS` in seconds. */
+    async sign(
+      claims: { user_id: string; name?: string | undefined; roles?: Role[] | undefined },
+      lifetimeS: number,
+    ): Promise<{ token: string; expires_at: string }> {
+      if (key.kind !== 'secret') throw new AppError('not_found', 'This deployment does not sign tokens.');
+      const expires = Math.floor(Date.now() / 1000) + lifetimeS;
+      const jwt = new SignJWT({ name: claims.name, roles: claims.roles })
+        .setProtectedHeader({ alg: 'HS256' })
+        .setSubject(claims.user_id)
+        .setIssuedAt()
+        .setExpirationTime(expires);
+      if (issuer !== undefined) jwt.setIssuer(issuer);
+      if (audience !== undefined) jwt.setAudience(audience);
+      const token = await jwt.sign(new TextEncoder().encode(key.secret) as Uint8Array | CryptoKey);
+      return { token, expires_at: new Date(expires * 1000).toISOString() };
+    },
+  };
+}

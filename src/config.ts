@@ -1,0 +1,138 @@
+/** The configuration of one process: the schema of the environment, and the only reader of process.env. */
+import { z } from 'zod';
+import { DEVELOPMENT_SECRET } from './auth/secret.ts';
+import { AgentId, Slug } from './contract/primitives.ts';
+
+/** Where tokens are verified: one algorithm family per deployment. */
+export type TokenKey =
+  { kind: 'secret'; secret: string } | { kind: 'jwks'; url: string } | { kind: 'public_key'; pem: string };
+
+const url = (...protocols: string[]) =>
+  z.string().refine(
+    (value) => {
+      return URL.canParse(value) && protocols.includes(new URL(value).protocol);
+    },
+    `must be a URL with ${protocols.join(' or ')}//`,
+  );
+
+const port = (fallback: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .refine((value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535, 'must be a port, 0–65535')
+    .transform(Number);
+
+const list = z
+  .string()
+  .default('')
+  .transform((value) =>
+    value
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean),
+  );
+
+const Environment = z
+  .object({
+    NODE_ENV: z.enum(['production', 'development', 'test']).default('development'),
+    PORT: port(7001),
+    OPS_PORT: port(7091),
+    ROLE: z.enum(['all', 'api', 'worker']).default('all'),
+    DATABASE_URL: url('postgres:', 'postgresql:'),
+    REDIS_URL: url('redis:', 'rediss:'),
+    JWT_SECRET: z
+      .string()
+      .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes')
+      .optional(),
+    JWT_JWKS_URL: url('https:', 'http:').optional(),
+    JWT_PUBLIC_KEY: z
+      .string()
+      .transform((value) => value.replaceAll('\\n', '\n'))
+      .refine((value) => value.includes('-----BEGIN PUBLIC KEY-----'), 'must be a PEM public key (SPKI)')
+      .optional(),
+    JWT_ISSUER: z.string().optional(),
+    JWT_AUDIENCE: z.string().optional(),
+    ALLOWED_ORIGINS: list.pipe(
+      z.array(
+        z.string().refine((value) => {
+          return URL.canParse(value) && new URL(value).origin === value;
+        }, 'must be a comma list of origins such as https://city.example'),
+      ),
+    ),
+    RATE_LIMITS: z.enum(['on', 'off']).default('on'),
+    SECONDME_AGENT_ID: AgentId.default('ag_secondme_global'),
+    SECONDME_FALLBACK: z.enum(['reply', 'error']).default('reply'),
+    AGENTS_SERVICE_URL: url('http:', 'https:').optional(),
+    AGENTS_TRANSPORT: z
+      .enum(['http', 'nats'])
+      .default('http')
+      .refine((value) => value !== 'nats', 'nats is not supported yet; use http'),
+    NATS_URL: z.string().optional(),
+    MATRIX_HOMESERVER_URL: url('http:', 'https:').optional(),
+    CITY_DEFAULT_ROOMS: list
+      .pipe(z.array(Slug))
+      .transform((slugs) => (slugs.length > 0 ? slugs : ['general', 'welcome', 'builders'])),
+    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    SHUTDOWN_GRACE_MS: z
+      .string()
+      .default('25000')
+      .refine((value) => /^\d{1,6}$/.test(value), 'must be milliseconds')
+      .transform(Number),
+  })
+  .superRefine((env, context) => {
+    const keys = [env.JWT_SECRET, env.JWT_JWKS_URL, env.JWT_PUBLIC_KEY].filter((key) => key !== undefined);
+    const names = 'JWT_SECRET, JWT_JWKS_URL and JWT_PUBLIC_KEY';
+    const problem = (message: string) => context.addIssue({ code: 'custom', path: ['JWT_SECRET'], message });
+    if (keys.length > 1) problem(`set exactly one of ${names}`);
+    if (env.NODE_ENV === 'production') {
+      if (keys.length === 0) problem(`set one of ${names}`);
+      if (env.JWT_SECRET === DEVELOPMENT_SECRET) problem('the development secret is not for production');
+    }
+  });
+
+/** Thrown by `readConfig`; the message has one line for each problem. */
+export class ConfigError extends Error {}
+
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * The configuration out of `env` (process.env unless a test gives its own). Empty variables count as unset.
+ * @throws ConfigError with one readable line for each wrong or missing value
+ */
+export function readConfig(env: Record<string, string | undefined> = process.env) {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = Environment.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => {
+      const name = String(issue.path[0]);
+      return name in given || issue.code === 'custom' ? `${name}: ${issue.message}` : `${name}: is required`;
+    });
+    throw new ConfigError([...new Set(lines)].join('\n'));
+  }
+  const e = parsed.data;
+  const key: TokenKey = e.JWT_JWKS_URL
+    ? { kind: 'jwks', url: e.JWT_JWKS_URL }
+    : e.JWT_PUBLIC_KEY
+      ? { kind: 'public_key', pem: e.JWT_PUBLIC_KEY }
+      : { kind: 'secret', secret: e.JWT_SECRET ?? DEVELOPMENT_SECRET };
+  return {
+    production: e.NODE_ENV === 'production',
+    port: e.PORT,
+    opsPort: e.OPS_PORT,
+    serves: e.ROLE !== 'worker',
+    works: e.ROLE !== 'api',
+    databaseUrl: e.DATABASE_URL,
+    redisUrl: e.REDIS_URL,
+    jwt: { key, issuer: e.JWT_ISSUER, audience: e.JWT_AUDIENCE },
+    allowedOrigins: e.ALLOWED_ORIGINS,
+    rateLimits: e.RATE_LIMITS === 'on',
+    secondMe: { agentId: e.SECONDME_AGENT_ID, fallback: e.SECONDME_FALLBACK },
+    agentsUrl: e.AGENTS_SERVICE_URL,
+    matrixUrl: e.MATRIX_HOMESERVER_URL,
+    defaultRooms: e.CITY_DEFAULT_ROOMS,
+    logLevel: e.LOG_LEVEL,
+    shutdownGraceMs: e.SHUTDOWN_GRACE_MS,
+  };
+}

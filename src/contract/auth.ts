@@ -1,0 +1,20 @@
+/** Tokens: the roles they carry, refreshing one on a live socket, and the development token. */
+import { z } from 'zod';
+import { CallerId, text, Timestamp } from './primitives.ts';
+
+export const Role = z.enum(['citizen', 'moderator', 'admin', 'service']);
+export type Role = z.infer<typeof Role>;
+
+export const NAME_MAX = 80;
+
+export const DevToken = z.strictObject({
+  user_id: CallerId,
+  name: text(NAME_MAX).optional(),
+  roles: z.array(Role).max(4).optional(),
+});
+export type DevToken = z.infer<typeof DevToken>;
+
+export const IssuedToken = z.object({ token: z.string(), expires_at: Timestamp });
+
+export const RefreshToken = z.strictObject({ token: z.string().min(1).max(8192) });
+export const TokenExpiry = z.object({ expires_at: Timestamp });

@@ -1,0 +1,55 @@
+/** The PostgreSQL pool. */
+import knex from 'knex';
+import type { Knex } from 'knex';
+import pg from 'pg';
+import type { Logger } from './logger.ts';
+
+/** A pool or a transaction: what every repository function takes first. */
+export type Db = Knex;
+
+const INT8 = 20;
+const TIMESTAMPTZ = 1184;
+
+/** Values as the wire has them: counters as numbers (they stay below 2^53), times as ISO 8601 with milliseconds. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (oid === INT8) return Number;
+    if (oid === TIMESTAMPTZ) return (value: string) => new Date(value).toISOString();
+    return pg.types.getTypeParser(oid, format as 'text');
+  },
+};
+
+/**
+ * The pool. Limits in milliseconds: a query gives up after 5 s on the server and after 6 s here, so that a frozen
+ * server costs seconds and not a hung request; a lock is waited for at most 2 s.
+ */
+export function createDb(url: string, log: Logger, max = 10): Db {
+  return knex({
+    client: 'pg',
+    pool: { min: 0, max, idleTimeoutMillis: 30_000 },
+    acquireConnectionTimeout: 4_000,
+    log: {
+      warn: (message: unknown) => log.warn({ detail: message }, 'postgres'),
+      error: (message: unknown) => log.error({ detail: message }, 'postgres'),
+      deprecate: () => {},
+      debug: () => {},
+    },
+    connection: {
+      connectionString: url,
+      application_name: 'city',
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      connectionTimeoutMillis: 3_000,
+      statement_timeout: 5_000,
+      query_timeout: 6_000,
+      lock_timeout: 2_000,
+      idle_in_transaction_session_timeout: 10_000,
+      types,
+    } as Knex.PgConnectionConfig,
+  });
+}
+
+/** The rows of a raw query. */
+export async function rows<Row>(db: Db, sql: string, bindings: Knex.RawBinding[] = []): Promise<Row[]> {
+  return (await db.raw<{ rows: Row[] }>(sql, bindings)).rows;
+}

@@ -1,0 +1,249 @@
+/** The HTTP edge: routes from the REST table, strict parsing, problem+json, request ids, security headers. */
+import cors from 'cors';
+import express from 'express';
+import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
+import helmet from 'helmet';
+import { randomUUID } from 'node:crypto';
+import type { z } from 'zod';
+import type { Caller } from '../auth/caller.ts';
+import { ERRORS } from '../contract/errors.ts';
+import type { FieldError, Problem } from '../contract/errors.ts';
+import { REST } from '../contract/rest.ts';
+import type { RestCall, RestName } from '../contract/rest.ts';
+import { AppError, retryAfterMs, toAppError } from './errors.ts';
+import type { LimitClass, Limits } from './limits.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+
+export const BODY_LIMIT = '64kb';
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+
+declare module 'express-serve-static-core' {
+  interface Locals {
+    requestId: string;
+    log: Logger;
+    caller?: Caller;
+  }
+}
+
+interface HttpEdge {
+  log: Logger;
+  metrics: Metrics;
+  limits: Limits;
+  /** Finds the caller behind the Authorization header. */
+  authenticate(request: Request): Promise<Caller>;
+}
+
+interface RestInput<C extends RestCall> {
+  params: z.output<C['params']>;
+  query: z.output<C['query']>;
+  body: z.output<C['body']>;
+  caller: C['auth'] extends false ? undefined : Caller;
+  request: Request;
+}
+
+export interface RestAnswer {
+  status?: number;
+  headers?: Record<string, string>;
+  body: unknown;
+}
+
+export type RestHandler<C extends RestCall> = (input: RestInput<C>) => Promise<RestAnswer> | RestAnswer;
+
+/** Registers the handler of a call of the REST table; `limit` is the allowance that it draws on, `read` by default. */
+export type Route = <Name extends RestName>(
+  name: Name,
+  handler: RestHandler<(typeof REST)[Name]>,
+  limit?: LimitClass,
+) => void;
+
+/** What is wrong with which field, in words of the schema. */
+export function fieldErrors(error: z.ZodError): FieldError[] {
+  return error.issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'unknown field' }));
+    }
+    return [{ path: issue.path.join('.'), message: issue.message }];
+  });
+}
+
+/**
+ * `value` as `schema` says.
+ * @throws AppError invalid with one entry for each field
+ */
+export function parse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new AppError('invalid', `The ${what} is not valid.`, { errors: fieldErrors(parsed.error) });
+}
+
+/** Answers `error` as problem+json and logs what is ours. */
+function answerProblem(error: unknown, response: Response): void {
+  const problem = toAppError(error);
+  const { status, title } = ERRORS[problem.code];
+  const { requestId, log } = response.locals;
+  if (status >= 500) log.error({ err: problem.cause ?? problem, code: problem.code }, 'request failed');
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const wait = retryAfterMs(problem);
+  if (wait !== undefined) response.setHeader('Retry-After', String(Math.ceil(wait / 1000)));
+  if (problem.allow) response.setHeader('Allow', problem.allow.join(', '));
+  if (problem.code === 'unauthenticated') response.setHeader('WWW-Authenticate', 'Bearer');
+  const body: Problem = {
+    type: `urn:daarion:problem:${problem.code}`,
+    title,
+    status,
+    code: problem.code,
+    detail: problem.message,
+    request_id: requestId,
+    ...(problem.errors ? { errors: problem.errors } : {}),
+  };
+  response.status(status).type('application/problem+json').send(JSON.stringify(body));
+}
+
+/** body-parser's complaints, by their `type`, in our codes. */
+function bodyError(error: { status?: number; type?: string }): AppError {
+  if (error.status === 413)
+    return new AppError('too_large', `A request body may have at most ${BODY_LIMIT}.`);
+  if (error.status === 415) return new AppError('unsupported_media_type', 'Send application/json in UTF-8.');
+  return new AppError('invalid', 'The request body is not valid JSON.');
+}
+
+const json = express.json({ limit: BODY_LIMIT, strict: false });
+
+/** The parsed body; undefined when none was sent. */
+async function readBody(request: Request, response: Response): Promise<unknown> {
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  if (!hasBody) return undefined;
+  if (!request.is('application/json')) {
+    throw new AppError('unsupported_media_type', 'Send application/json.');
+  }
+  await new Promise<void>((resolve, reject) => {
+    json(request, response, (error?: unknown) => (error ? reject(bodyError(error)) : resolve()));
+  });
+  return request.body;
+}
+
+/** An express app with request ids, logs, metrics and security headers, and nothing to serve yet. */
+export function createHttpApp(
+  { log, metrics }: HttpEdge,
+  allowedOrigin: (origin: string) => boolean,
+): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.set('etag', false);
+
+  app.use((request, response, next) => {
+    const given = request.headers['x-request-id'];
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    response.locals.requestId = requestId;
+    response.locals.log = log.child({ request_id: requestId });
+    response.setHeader('X-Request-Id', requestId);
+    const start = process.hrtime.bigint();
+    response.on('finish', () => {
+      const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+      const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
+      metrics.requests.observe({ route, status: String(response.statusCode) }, seconds);
+      response.locals.log.debug(
+        {
+          method: request.method,
+          route,
+          status: response.statusCode,
+          ms: Math.round(seconds * 1000),
+          user_id: response.locals.caller?.id,
+        },
+        'request',
+      );
+    });
+    next();
+  });
+
+  app.use(
+    helmet({
+      contentSecurityPolicy: {
+        useDefaults: false,
+        directives: {
+          defaultSrc: ["'self'"],
+          imgSrc: ["'self'", 'data:'],
+          connectSrc: ["'self'", 'ws:', 'wss:'],
+          objectSrc: ["'none'"],
+          baseUri: ["'none'"],
+          frameAncestors: ["'none'"],
+          formAction: ["'self'"],
+        },
+      },
+    }),
+  );
+  app.use(
+    cors({
+      origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
+      exposedHeaders: ['X-Request-Id', 'Retry-After', 'Location'],
+      maxAge: 600,
+    }),
+  );
+  return app;
+}
+
+/** Routers for the calls at the root only and for those also under /v1, and `route` to fill them. */
+export function createRoutes(edge: HttpEdge) {
+  const versioned = express.Router();
+  const rootOnly = express.Router();
+  const methods = new Map<string, { router: Router; allow: string[] }>();
+
+  const route: Route = (name, handler, limit = 'read') => {
+    const call: RestCall = REST[name];
+    const router = call.versioned ? versioned : rootOnly;
+    const known = methods.get(call.path) ?? { router, allow: [] };
+    known.allow.push(call.method.toUpperCase());
+    methods.set(call.path, known);
+    const listener: RequestHandler = async (request, response) => {
+      const caller = call.auth ? await edge.authenticate(request) : undefined;
+      if (caller) {
+        response.locals.caller = caller;
+        await edge.limits.take(limit, caller.id);
+      }
+      const params = call.params.safeParse({ ...request.params });
+      if (!params.success) throw new AppError('not_found', 'There is no such thing here.');
+      const query = parse(call.query, { ...request.query }, 'query');
+      const body = parse(call.body, (await readBody(request, response)) ?? {}, 'request body');
+      const input = { params: params.data, query, body, caller, request };
+      const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
+      response
+        .status(answer.status ?? 200)
+        .set({ 'Cache-Control': 'no-store', ...answer.headers })
+        .json(answer.body);
+    };
+    router[call.method](call.path, listener);
+  };
+
+  /** Mounts everything on `app`; no route may be added after. */
+  const mount = (app: Express) => {
+    for (const [path, { router, allow }] of methods) {
+      router.all(path, () => {
+        throw new AppError('method_not_allowed', `This path takes ${allow.join(', ')}.`, { allow });
+      });
+    }
+    app.use(rootOnly);
+    app.use(versioned);
+    app.use('/v1', versioned);
+  };
+
+  return { route, mount };
+}
+
+/** The last two words of an app: what nobody serves is 404, what was thrown becomes a problem. */
+export function endWithProblems(app: Express): void {
+  app.use(() => {
+    throw new AppError('not_found', 'There is no such path.');
+  });
+  const onError: ErrorRequestHandler = (error: unknown, _request, response, _next) => {
+    const { status } = (error ?? {}) as { status?: number };
+    const malformed = error instanceof URIError || (!(error instanceof AppError) && status === 400);
+    answerProblem(malformed ? new AppError('invalid', 'The path is not well-formed.') : error, response);
+  };
+  app.use(onError);
+}

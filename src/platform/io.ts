@@ -1,0 +1,84 @@
+/** The Socket.IO server: transports, origin check, the guarded Redis adapter. */
+import { createAdapter } from '@socket.io/redis-adapter';
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import { Server } from 'socket.io';
+import type { Namespace, Socket } from 'socket.io';
+import type { Caller } from '../auth/caller.ts';
+import type { PresenceServerEvents, RoomsServerEvents } from '../contract/events.ts';
+import type { Metrics } from './metrics.ts';
+import type { RedisLinks } from './redis.ts';
+
+/** What every socket carries once its handshake is through. */
+export interface SocketData {
+  caller: Caller;
+}
+
+// Client events reach the gateway as raw packets, so no listener types are needed.
+type NoEvents = Record<string, never>;
+
+/** News between nodes, sent with serverSideEmit: event name and one JSON value. */
+export type NodeEvents = Record<string, (news: never) => void>;
+
+export type RoomsNamespace = Namespace<NoEvents, RoomsServerEvents, NodeEvents, SocketData>;
+export type RoomsSocket = Socket<NoEvents, RoomsServerEvents, NodeEvents, SocketData>;
+export type PresenceNamespace = Namespace<NoEvents, PresenceServerEvents, NodeEvents, SocketData>;
+export type PresenceSocket = Socket<NoEvents, PresenceServerEvents, NodeEvents, SocketData>;
+/** A socket of either namespace, with what both are sent. */
+export type AnySocket = Socket<
+  NoEvents,
+  Pick<RoomsServerEvents, 'auth.expiring' | 'server.draining'>,
+  NodeEvents,
+  SocketData
+>;
+
+export interface Io {
+  server: Server;
+  rooms: RoomsNamespace;
+  presence: PresenceNamespace;
+}
+
+export const MAX_FRAME_BYTES = 64 * 1024 + 1024;
+
+/**
+ * A Socket.IO server over `http`; without one (a worker) it only publishes.
+ * Delivery to local sockets never waits for Redis, and a publish that Redis does not take is counted, not thrown.
+ */
+export function createIo(
+  redis: RedisLinks,
+  metrics: Metrics,
+  http?: HttpServer,
+  allowRequest: (request: IncomingMessage) => boolean = () => true,
+): Io {
+  const publish = redis.commands.publish.bind(redis.commands);
+  redis.commands.publish = ((...args: Parameters<typeof publish>) =>
+    publish(...args).catch(() => {
+      metrics.lostNews.inc();
+      return 0;
+    })) as typeof publish;
+
+  const server = new Server({
+    adapter: createAdapter(redis.commands, redis.subscriber, {
+      key: `city-${redis.database}`,
+      requestsTimeout: 1_500,
+      publishOnSpecificResponseChannel: true,
+    }),
+    transports: ['polling', 'websocket'],
+    perMessageDeflate: false,
+    httpCompression: false,
+    maxHttpBufferSize: MAX_FRAME_BYTES,
+    connectTimeout: 10_000,
+    allowEIO3: false,
+    serveClient: false,
+    pingInterval: 10_000,
+    pingTimeout: 10_000,
+    cors: { origin: true },
+    allowRequest: (request, decide) => decide(null, allowRequest(request)),
+  });
+  if (http) server.attach(http);
+  return { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
+}
+
+/** The socket.io room of all the sockets of one user in a namespace. */
+export const userChannel = (userId: string) => `user:${userId}`;
+/** The socket.io room of the sockets that have a city room open. */
+export const roomChannel = (roomId: string) => `room:${roomId}`;

@@ -1,0 +1,37 @@
+/** Brings the schema up to date, from any number of nodes at once. */
+import type { Knex } from 'knex';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as city from '../../migrations/0001_city.ts';
+import * as append from '../../migrations/0002_append.ts';
+
+/** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
+const MIGRATIONS: Record<string, Knex.Migration> = { '0001_city': city, '0002_append': append };
+
+export const migrationSource: Knex.MigrationSource<string> = {
+  getMigrations: async () => Object.keys(MIGRATIONS).sort(),
+  getMigrationName: (name) => name,
+  getMigration: async (name) => MIGRATIONS[name]!,
+};
+
+const LOCK = 727_002;
+
+/**
+ * Runs the migrations that are missing; returns when the schema is current. Waits for another node that is at it.
+ * Needs a pool of at least 2 connections: one holds the advisory lock. The lock is polled, not waited for, since a
+ * waiting transaction would block CREATE INDEX CONCURRENTLY.
+ */
+export async function migrate(db: Knex): Promise<void> {
+  const connection = await db.client.acquireConnection();
+  const ask = async (sql: string) =>
+    (await db.raw<{ rows: { ok: boolean }[] }>(sql, [LOCK]).connection(connection)).rows[0]!.ok;
+  try {
+    while (!(await ask('select pg_try_advisory_lock(?) ok'))) await sleep(200);
+    try {
+      await db.migrate.latest({ migrationSource });
+    } finally {
+      await ask('select pg_advisory_unlock(?) ok');
+    }
+  } finally {
+    await db.client.releaseConnection(connection);
+  }
+}

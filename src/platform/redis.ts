@@ -1,0 +1,78 @@
+/** Redis connections that fail fast, come back by themselves, and never take the process with them. */
+import { Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from './logger.ts';
+
+const PING_EVERY_MS = 5_000;
+const COMMAND_TIMEOUT_MS = 1_000;
+
+export interface RedisLinks {
+  /** Commands and publishing: rejects at once while Redis is away (isTemporary), after 1 s when it hangs. */
+  readonly commands: Redis;
+  /** Subscriptions: restored after every reconnect. */
+  readonly subscriber: Redis;
+  /** The number of the database: pub/sub is not separated by it, so channel names must carry it. */
+  readonly database: number;
+  isUp(): boolean;
+  /** Calls `listener` every time the command link is (again) ready. */
+  onReady(listener: () => void): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects in the background; resolves when both links are up or after `waitMs`, whichever comes first, since the
+ * city serves without Redis too.
+ */
+export async function connectRedis(url: string, log: Logger, waitMs = 2_000): Promise<RedisLinks> {
+  const retryStrategy = (attempt: number) => Math.min(50 * 2 ** (attempt - 1), 500);
+  const base = { retryStrategy, connectTimeout: 2_000, keepAlive: 10_000 };
+  const commands = new Redis(url, {
+    ...base,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+  });
+  const subscriber = new Redis(url, { ...base, maxRetriesPerRequest: null });
+  const links = { commands, subscriber };
+
+  for (const [name, link] of Object.entries(links)) {
+    let said = '';
+    link.on('error', (error: Error) => {
+      if (said !== error.message) log.warn({ link: name, error: error.message }, 'redis is not answering');
+      said = error.message;
+    });
+    link.on('ready', () => {
+      if (said) log.info({ link: name }, 'redis is back');
+      said = '';
+    });
+  }
+
+  // A half-open link is noticed only by an answer that does not come.
+  const watchdog = setInterval(() => {
+    for (const link of Object.values(links)) {
+      if (link.status !== 'ready') continue;
+      const deadline = setTimeout(() => link.disconnect(true), PING_EVERY_MS - 500);
+      link.ping().then(
+        () => clearTimeout(deadline),
+        () => clearTimeout(deadline),
+      );
+    }
+  }, PING_EVERY_MS);
+
+  const ready = Promise.all(
+    Object.values(links).map((link) => new Promise<void>((resolve) => void link.once('ready', resolve))),
+  );
+  await Promise.race([ready, sleep(waitMs, undefined, { ref: false })]);
+
+  return {
+    ...links,
+    database: commands.options.db ?? 0,
+    isUp: () => commands.status === 'ready',
+    onReady: (listener) => void commands.on('ready', listener),
+    async close() {
+      clearInterval(watchdog);
+      commands.disconnect();
+      subscriber.disconnect();
+    },
+  };
+}

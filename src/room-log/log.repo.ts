@@ -1,0 +1,145 @@
+/** Reads and writes of room logs. */
+import type { Message } from '../contract/messages.ts';
+import type { Db } from '../platform/db.ts';
+import { rows } from '../platform/db.ts';
+
+export interface Head {
+  room_id: string;
+  last_seq: number;
+  last_change_seq: number;
+}
+
+/** A new message, ready to be numbered. */
+export interface Creation {
+  id: string;
+  event_id: string;
+  room_id: string;
+  sender_id: string;
+  author_user_id: string | null;
+  author_agent_id: string | null;
+  username: string;
+  body: string;
+  client_id: string | null;
+}
+
+/** A change to a message that exists. */
+export interface Change {
+  kind: 'edit' | 'delete';
+  room_id: string;
+  message_id: string;
+  body: string;
+}
+
+/**
+ * What became of a creation or a change. `repeated`, `mismatch`: the key was used before, with the same or another
+ * body. `unchanged`: already so. `gone`: the message is deleted.
+ */
+export type Outcome =
+  'created' | 'repeated' | 'mismatch' | 'changed' | 'unchanged' | 'gone' | 'no_room' | 'no_message';
+
+export interface Appended {
+  ord: number;
+  outcome: Outcome;
+  message: Message;
+}
+
+const WIRE = [
+  'id',
+  'room_id',
+  'seq',
+  'change_seq',
+  'author_user_id',
+  'author_agent_id',
+  'username',
+  'body',
+  'client_id',
+  'created_at',
+  'edited_at',
+  'deleted_at',
+] as const satisfies (keyof Message)[];
+
+const columns = (of: string) => WIRE.map((name) => `${of}.${name}`).join(', ');
+const MESSAGE = columns('m');
+
+/** Commits one batch (migration 0002); `ord` counts creations first, then changes. */
+export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
+  const found = await rows<Message & { ord: number; outcome: Outcome }>(
+    db,
+    `select r.ord, r.outcome, ${columns('(r.message)')} from city_append(?::jsonb, ?::jsonb) r`,
+    [
+      JSON.stringify(creations.map((creation, index) => ({ ord: index, ...creation }))),
+      JSON.stringify(changes.map((change, index) => ({ ord: creations.length + index, ...change }))),
+    ],
+  );
+  return found.map(({ ord, outcome, ...message }) => ({ ord, outcome, message }));
+}
+
+/** The heads of `roomIds`; rooms that do not exist are missing. */
+export function readHeads(db: Db, roomIds: string[]): Promise<Head[]> {
+  return rows<Head>(
+    db,
+    'select room_id, last_seq, last_change_seq from city_room_heads where room_id = any(?)',
+    [roomIds as never],
+  );
+}
+
+/** Messages of a room together with its head, out of one snapshot of the database. */
+export interface Slice {
+  head: Head;
+  messages: Message[];
+}
+
+async function slice(
+  db: Db,
+  roomId: string,
+  { where, order, limit }: { where: [string, number]; order: string; limit: number },
+): Promise<Slice | null> {
+  const found = await rows<Message & { h_seq: number; h_change_seq: number }>(
+    db,
+    `select h.last_seq h_seq, h.last_change_seq h_change_seq, ${MESSAGE}
+     from city_room_heads h
+     left join lateral (
+       select * from city_room_messages m where m.room_id = h.room_id and ${where[0]} order by ${order} limit ?
+     ) m on true
+     where h.room_id = ? order by ${order}`,
+    [where[1], limit, roomId],
+  );
+  const [first] = found;
+  if (!first) return null;
+  const head = { room_id: roomId, last_seq: first.h_seq, last_change_seq: first.h_change_seq };
+  const messages = found
+    .filter(({ id }) => id !== null)
+    .map(({ h_seq: _seq, h_change_seq: _change, ...message }) => message);
+  return { head, messages };
+}
+
+/** Messages whose latest change is after `since`, by change number; null when there is no such room. */
+export function readChanges(db: Db, roomId: string, since: number, limit: number): Promise<Slice | null> {
+  return slice(db, roomId, { where: ['m.change_seq > ?', since], order: 'm.change_seq', limit });
+}
+
+/** The newest messages below `beforeSeq`, newest first; null when there is no such room. */
+export function readBefore(db: Db, roomId: string, beforeSeq: number, limit: number): Promise<Slice | null> {
+  return slice(db, roomId, { where: ['m.seq < ?', beforeSeq], order: 'm.seq desc', limit });
+}
+
+/** The oldest messages above `afterSeq`, oldest first; null when there is no such room. */
+export function readAfter(db: Db, roomId: string, afterSeq: number, limit: number): Promise<Slice | null> {
+  return slice(db, roomId, { where: ['m.seq > ?', afterSeq], order: 'm.seq', limit });
+}
+
+/** A message with who sent it; undefined when the room has none of that id. */
+export async function findMessage(
+  db: Db,
+  roomId: string,
+  messageId: string,
+): Promise<{ message: Message; sender_id: string } | undefined> {
+  const [found] = await rows<Message & { sender_id: string }>(
+    db,
+    `select m.sender_id, ${MESSAGE} from city_room_messages m where m.id = ? and m.room_id = ?`,
+    [messageId, roomId],
+  );
+  if (!found) return undefined;
+  const { sender_id, ...message } = found;
+  return { message, sender_id };
+}

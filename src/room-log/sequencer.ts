@@ -1,0 +1,281 @@
+/**
+ * Ordered delivery: this node owes every room that has a subscriber here the room's log, in order, each change once.
+ *
+ * For each occupied room a cursor says which change was delivered last. News of a commit carries the change: the next
+ * number is delivered at once, an old one is dropped, a gap is read from the database first. Once a second the
+ * cursors are compared with the heads of their rooms, which finds a lost last message. A change that a later one to
+ * the same message has replaced exists nowhere any more and is skipped.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Message } from '../contract/messages.ts';
+import type { Db } from '../platform/db.ts';
+import { AppError } from '../platform/errors.ts';
+import { roomChannel } from '../platform/io.ts';
+import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { readChanges, readHeads } from './log.repo.ts';
+import type { Head } from './log.repo.ts';
+
+const PAGE = 500;
+const EARLY_MAX = 2_000;
+const NEWS_MAX = 64;
+const NEWS = 'room-log';
+/** Where a cursor stands until its room's head is read: everything waits in `early`. */
+const NOWHERE = -1;
+
+type MessageEvent = 'room.message' | 'room.message.updated' | 'room.message.deleted';
+type Source = 'local' | 'news' | 'read';
+
+interface Cursor {
+  readonly roomId: string;
+  /** Resolves once `delivered` is known. */
+  ready: Promise<void>;
+  /** The change delivered last; every subscriber here has everything up to it. */
+  delivered: number;
+  /** The newest message delivered. */
+  deliveredSeq: number;
+  /** The highest change known to exist. */
+  wanted: number;
+  /** Changes that came before their turn. */
+  readonly early: Map<number, Message>;
+  catchingUp: Promise<void> | undefined;
+  /** Messages delivered since the catch-up began, while one is under way. */
+  fresh: Set<string> | undefined;
+  /** Joins under way; while there are any, `recent` keeps what is delivered, for them to splice. */
+  joins: number;
+  recent: { event: MessageEvent; message: Message }[];
+}
+
+interface SequencerDeps {
+  db: Db;
+  rooms: RoomsNamespace;
+  log: Logger;
+  metrics: Metrics;
+  pollMs?: number;
+}
+
+export type Sequencer = ReturnType<typeof createSequencer>;
+
+export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: SequencerDeps) {
+  const cursors = new Map<string, Cursor>();
+  const stop = new AbortController();
+
+  const deliver = (cursor: Cursor, message: Message, source: Source, seenSeq = cursor.deliveredSeq) => {
+    const isNew = message.seq > seenSeq && !cursor.fresh?.has(message.id);
+    const event = message.deleted_at
+      ? 'room.message.deleted'
+      : isNew
+        ? 'room.message'
+        : 'room.message.updated';
+    cursor.delivered = message.change_seq;
+    cursor.deliveredSeq = Math.max(cursor.deliveredSeq, message.seq);
+    cursor.fresh?.add(message.id);
+    if (cursor.joins > 0) cursor.recent.push({ event, message });
+    metrics.delivered.inc({ source });
+    rooms.local.to(roomChannel(cursor.roomId)).emit(event, { room_id: cursor.roomId, message });
+  };
+
+  const deliverEarly = (cursor: Cursor) => {
+    for (;;) {
+      const message = cursor.early.get(cursor.delivered + 1);
+      if (!message) break;
+      deliver(cursor, message, 'news');
+    }
+    for (const number of cursor.early.keys()) if (number <= cursor.delivered) cursor.early.delete(number);
+  };
+
+  const readMissing = async (cursor: Cursor) => {
+    const seenSeq = cursor.deliveredSeq;
+    cursor.fresh = new Set();
+    try {
+      while (cursor.delivered < cursor.wanted) {
+        const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
+        if (!slice) {
+          cursors.delete(cursor.roomId);
+          throw new AppError('not_found', 'There is no such room.');
+        }
+        for (const message of slice.messages) {
+          if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read', seenSeq);
+        }
+        if (slice.messages.length < PAGE) {
+          cursor.delivered = Math.max(cursor.delivered, slice.head.last_change_seq);
+          cursor.deliveredSeq = Math.max(cursor.deliveredSeq, slice.head.last_seq);
+        }
+        deliverEarly(cursor);
+      }
+    } finally {
+      cursor.fresh = undefined;
+    }
+  };
+
+  /** Resolves when the cursor has reached what was wanted; one reader a room at a time. */
+  const catchUp = (cursor: Cursor): Promise<void> => {
+    cursor.catchingUp ??= readMissing(cursor).finally(() => {
+      cursor.catchingUp = undefined;
+    });
+    return cursor.catchingUp;
+  };
+
+  /** A failed read is the poll's to repeat. */
+  const catchUpSoon = (cursor: Cursor) => {
+    catchUp(cursor).catch((error: unknown) => {
+      log.warn({ err: error, room_id: cursor.roomId }, 'a room could not catch up; trying again');
+    });
+  };
+
+  const accept = (message: Message, source: Source) => {
+    const cursor = cursors.get(message.room_id);
+    if (!cursor || message.change_seq <= cursor.delivered) return;
+    cursor.wanted = Math.max(cursor.wanted, message.change_seq);
+    if (cursor.delivered !== NOWHERE && message.change_seq === cursor.delivered + 1) {
+      deliver(cursor, message, source);
+      if (cursor.early.size > 0) deliverEarly(cursor);
+      return;
+    }
+    if (cursor.early.size >= EARLY_MAX) cursor.early.clear();
+    cursor.early.set(message.change_seq, message);
+    if (cursor.delivered !== NOWHERE) catchUpSoon(cursor);
+  };
+
+  const open = (roomId: string): Cursor => {
+    const known = cursors.get(roomId);
+    if (known) return known;
+    const cursor: Cursor = {
+      roomId,
+      ready: Promise.resolve(),
+      delivered: NOWHERE,
+      deliveredSeq: NOWHERE,
+      wanted: NOWHERE,
+      early: new Map(),
+      catchingUp: undefined,
+      fresh: undefined,
+      joins: 0,
+      recent: [],
+    };
+    cursor.ready = readHeads(db, [roomId]).then(
+      ([head]) => {
+        if (!head) {
+          cursors.delete(roomId);
+          throw new AppError('not_found', 'There is no such room.');
+        }
+        cursor.delivered = head.last_change_seq;
+        cursor.deliveredSeq = head.last_seq;
+        cursor.wanted = Math.max(cursor.wanted, head.last_change_seq);
+        deliverEarly(cursor);
+      },
+      (error: unknown) => {
+        cursors.delete(roomId);
+        throw error;
+      },
+    );
+    cursors.set(roomId, cursor);
+    return cursor;
+  };
+
+  const splice = (cursor: Cursor, socket: RoomsSocket, after: number) => {
+    for (const { event, message } of cursor.recent) {
+      if (message.change_seq > after) socket.emit(event, { room_id: cursor.roomId, message });
+    }
+    void socket.join(roomChannel(cursor.roomId));
+  };
+
+  /**
+   * Subscribes `socket` to a room with no gap and no repeat: `read` takes a snapshot, `answer` hands it out, and in
+   * the same tick what was delivered here since the snapshot follows and the socket joins the live log. A socket that
+   * is subscribed already is taken out while the new snapshot is made, and put back where it was if that fails.
+   * Returns false when the socket has gone meanwhile.
+   * @throws AppError not_found, unavailable; what `read` throws
+   */
+  const join = async <S extends { head: Head }>(
+    socket: RoomsSocket,
+    roomId: string,
+    read: () => Promise<S>,
+    answer: (snapshot: S) => void,
+  ): Promise<boolean> => {
+    const cursor = open(roomId);
+    const channel = roomChannel(roomId);
+    const stoodAt = socket.rooms.has(channel) ? cursor.delivered : undefined;
+    cursor.joins++;
+    try {
+      if (stoodAt !== undefined) void socket.leave(channel);
+      await cursor.ready;
+      const snapshot = await read();
+      const snapshotAt = snapshot.head.last_change_seq;
+      cursor.wanted = Math.max(cursor.wanted, snapshotAt);
+      while (cursor.delivered < snapshotAt) await catchUp(cursor);
+      if (!socket.connected) return false;
+      answer(snapshot);
+      splice(cursor, socket, snapshotAt);
+      return true;
+    } catch (error) {
+      if (stoodAt !== undefined && socket.connected) splice(cursor, socket, stoodAt);
+      throw error;
+    } finally {
+      cursor.joins--;
+      if (cursor.joins === 0) cursor.recent = [];
+    }
+  };
+
+  const poll = async () => {
+    for (const cursor of cursors.values()) {
+      if (cursor.joins === 0 && !rooms.adapter.rooms.has(roomChannel(cursor.roomId)))
+        cursors.delete(cursor.roomId);
+    }
+    if (cursors.size === 0) return;
+    for (const head of await readHeads(db, [...cursors.keys()])) {
+      const cursor = cursors.get(head.room_id);
+      if (!cursor || cursor.delivered === NOWHERE) continue;
+      cursor.wanted = Math.max(cursor.wanted, head.last_change_seq);
+      if (cursor.delivered < cursor.wanted) catchUpSoon(cursor);
+    }
+  };
+
+  const pollForEver = async () => {
+    let failing = false;
+    while (!stop.signal.aborted) {
+      await sleep(pollMs, undefined, { signal: stop.signal }).catch(() => {});
+      if (stop.signal.aborted) return;
+      await poll().then(
+        () => (failing = false),
+        (error: unknown) => {
+          if (!failing) log.warn({ err: error }, 'the heads of the rooms cannot be read');
+          failing = true;
+        },
+      );
+    }
+  };
+  let polling = Promise.resolve();
+
+  return {
+    join,
+
+    /** Ends a subscription. */
+    leave(socket: RoomsSocket, roomId: string): void {
+      void socket.leave(roomChannel(roomId));
+    },
+
+    /** Delivers what this node committed, and tells the other nodes. */
+    announce(messages: Message[]): void {
+      for (const message of messages) accept(message, 'local');
+      for (let from = 0; from < messages.length; from += NEWS_MAX) {
+        rooms.serverSideEmit(NEWS, messages.slice(from, from + NEWS_MAX) as never);
+      }
+    },
+
+    start(): void {
+      rooms.on(
+        NEWS as never,
+        ((messages: Message[]) => {
+          for (const message of messages) accept(message, 'news');
+        }) as never,
+      );
+      polling = pollForEver();
+    },
+
+    async stop(): Promise<void> {
+      stop.abort();
+      await polling;
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * The group commit: the first append goes out at once, those that arrive while a commit is in flight form the next
+ * batch. An idle room pays no delay; a busy node pays one fsync for many.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Message } from '../contract/messages.ts';
+import type { Db } from '../platform/db.ts';
+import { AppError, isTemporary } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
+import { appendBatch } from './log.repo.ts';
+import type { Appended, Change, Creation } from './log.repo.ts';
+
+const BATCH_MAX = 500;
+const QUEUE_MAX = 10_000;
+const RETRY_AFTER_MS = 100;
+
+interface Pending {
+  entry: { creation: Creation } | { change: Change };
+  resolve(result: Omit<Appended, 'ord'>): void;
+  reject(error: unknown): void;
+}
+
+interface WriterDeps {
+  db: Db;
+  log: Logger;
+  metrics: Metrics;
+  /** Called after every commit with what it changed, each room's changes in order. */
+  onCommitted(messages: Message[]): void;
+}
+
+export type Writer = ReturnType<typeof createWriter>;
+
+export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
+  const queue: Pending[] = [];
+  let running: Promise<void> | undefined;
+
+  const commitOnce = async (batch: Pending[]) => {
+    const creations = batch.filter(({ entry }) => 'creation' in entry);
+    const changes = batch.filter(({ entry }) => 'change' in entry);
+    const inOrder = [...creations, ...changes];
+    const appended = await appendBatch(
+      db,
+      creations.map(({ entry }) => (entry as { creation: Creation }).creation),
+      changes.map(({ entry }) => (entry as { change: Change }).change),
+    );
+    metrics.appendBatch.observe(batch.length);
+    const changed: Message[] = [];
+    for (const { ord, ...result } of appended) {
+      if (result.outcome === 'created' || result.outcome === 'changed') changed.push(result.message);
+      inOrder[ord]!.resolve(result);
+    }
+    onCommitted(changed.sort((a, b) => a.change_seq - b.change_seq));
+  };
+
+  /** A batch may be repeated after a lost answer (migration 0002), so trouble with the connection is tried once more. */
+  const commit = async (batch: Pending[]) => {
+    try {
+      await commitOnce(batch).catch(async (error: unknown) => {
+        if (!isTemporary(error)) throw error;
+        await sleep(RETRY_AFTER_MS);
+        await commitOnce(batch);
+      });
+    } catch (error) {
+      metrics.appendFailures.inc();
+      log.error({ err: error, size: batch.length }, 'a batch of the room log failed');
+      if (batch.length === 1 || isTemporary(error)) {
+        for (const { reject } of batch) reject(error);
+        return;
+      }
+      // One bad entry must not fail its neighbours.
+      for (const pending of batch) await commit([pending]);
+    }
+  };
+
+  const drain = async () => {
+    while (queue.length > 0) await commit(queue.splice(0, BATCH_MAX));
+    running = undefined;
+  };
+
+  return {
+    /**
+     * Resolves once the entry is committed (or found to need no commit).
+     * @throws AppError unavailable when more waits than this node can hold; storage errors as they are
+     */
+    append(entry: Pending['entry']): Promise<Omit<Appended, 'ord'>> {
+      if (queue.length >= QUEUE_MAX) {
+        return Promise.reject(new AppError('unavailable', 'Too many messages are waiting to be stored.'));
+      }
+      return new Promise((resolve, reject) => {
+        queue.push({ entry, resolve, reject });
+        running ??= drain();
+      });
+    },
+    /** Resolves when everything accepted so far is committed or refused. */
+    async settled(): Promise<void> {
+      await running;
+    },
+  };
+}

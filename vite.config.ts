@@ -1,0 +1,19 @@
+/** Builds the City page into dist/web, which the server serves at `/`; `npx vite` proxies the API to CITY_URL. */
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+const city = process.env['CITY_URL'] ?? 'http://127.0.0.1:7001';
+const proxy = {
+  '/city': city,
+  '/secondme': city,
+  '/auth': city,
+  '/socket.io': { target: city, ws: true },
+};
+
+export default defineConfig({
+  root: 'web',
+  plugins: [react()],
+  build: { outDir: '../dist/web', emptyOutDir: true, assetsInlineLimit: 0 },
+  server: { proxy },
+  preview: { proxy },
+});
