@@ -78,9 +78,9 @@ export async function up(db: Knex): Promise<void> {
           on conflict (user_id, room_id)
           do update set last_read_seq = greatest(r.last_read_seq, excluded.last_read_seq)
         )
-        select n.ord, 'created', s from numbered n join stored s using (id)
+        select n.ord, 'created', row(s.*)::city_room_messages from numbered n join stored s using (id)
         union all
-        select f.ord, case when f.sent_hash = f.leader_hash then 'repeated' else 'mismatch' end, s
+        select f.ord, case when f.sent_hash = f.leader_hash then 'repeated' else 'mismatch' end, row(s.*)::city_room_messages
         from first_of_key f join numbered n on n.ord = f.leader join stored s on s.id = n.id
         where f.leader <> f.ord
         union all

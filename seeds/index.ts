@@ -28,6 +28,15 @@ export async function seed(db: Knex): Promise<void> {
       .insert(ROOMS.map(({ slug }) => ({ room_id: `room_city_${slug}` })))
       .onConflict()
       .ignore();
+    await trx('city_feed_events')
+      .insert({
+        id: fixedId('evt_city', 1),
+        kind: 'system',
+        agent_id: 'ag_system',
+        payload: { body: 'DAARION City відкрито', snippet: 'DAARION City відкрито' },
+      })
+      .onConflict()
+      .ignore();
     await trx.raw('select * from city_append(?::jsonb, ?::jsonb)', [
       JSON.stringify(
         WELCOMES.map(({ n, room_id, body }) => ({
@@ -45,14 +54,5 @@ export async function seed(db: Knex): Promise<void> {
       ),
       '[]',
     ]);
-    await trx('city_feed_events')
-      .insert({
-        id: fixedId('evt_city', 1),
-        kind: 'system',
-        agent_id: 'ag_system',
-        payload: { body: 'DAARION City відкрито', snippet: 'DAARION City відкрито' },
-      })
-      .onConflict()
-      .ignore();
   });
 }

@@ -136,3 +136,21 @@ export function readConfig(env: Record<string, string | undefined> = process.env
     shutdownGraceMs: e.SHUTDOWN_GRACE_MS,
   };
 }
+
+/**
+ * DATABASE_URL alone, for the commands that need nothing else.
+ * @throws ConfigError
+ */
+export function readDatabaseUrl(env: Record<string, string | undefined> = process.env): string {
+  const parsed = Environment.shape.DATABASE_URL.safeParse(env.DATABASE_URL || undefined);
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(
+    `DATABASE_URL: ${env.DATABASE_URL ? parsed.error.issues[0]!.message : 'is required'}`,
+  );
+}
+
+/** Where the node of this environment answers whether it is ready: a worker has only its OPS_PORT. */
+export function readHealthUrl(env: Record<string, string | undefined> = process.env): string {
+  const port = env.ROLE === 'worker' ? env.OPS_PORT || '7091' : env.PORT || '7001';
+  return `http://127.0.0.1:${port}/health/ready`;
+}

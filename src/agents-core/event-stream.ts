@@ -1,4 +1,7 @@
-/** A parser of text/event-stream (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream). */
+/**
+ * A parser of text/event-stream.
+ * Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+ */
 
 /** The lines of a text that comes in pieces; they end with LF, CR or CRLF, which a piece may cut in two. */
 async function* lines(pieces: AsyncIterable<string>): AsyncGenerator<string> {

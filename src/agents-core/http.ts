@@ -54,9 +54,6 @@ export function createHttpAttempt(url: string, dispatcher: Agent): Attempt {
     }).catch((error: unknown) => {
       throw transportError(error);
     });
-    // Leaving a body unread destroys it, which is an error event that nobody else listens to.
-    response.body.on('error', () => {});
-
     if (response.statusCode < 200 || response.statusCode > 299) {
       void response.body.dump().catch(() => {});
       throw statusError(response.statusCode, response.headers);

@@ -1,13 +1,13 @@
 /** Deadline, retry and circuit breaker around one attempt, the same for every transport. */
 import {
+  BrokenCircuitError,
   circuitBreaker,
   CircuitState,
   ConsecutiveBreaker,
   DelegateBackoff,
   handleWhen,
-  isBrokenCircuitError,
-  isTaskCancelledError,
   retry,
+  TaskCancelledError,
   timeout,
   TimeoutStrategy,
   type CircuitBreakerPolicy,
@@ -33,7 +33,7 @@ export interface Resilience {
   log?: Pick<Logger, 'info' | 'warn'> | undefined;
 }
 
-export const DEFAULT_RESILIENCE: Resilience = {
+export const DEFAULT_RESILIENCE: Readonly<Resilience> = {
   totalTimeoutMs: 30_000,
   retries: 2,
   backoffMs: 300,
@@ -43,9 +43,9 @@ export const DEFAULT_RESILIENCE: Resilience = {
 };
 
 /** What a core in trouble does; a 4xx or the caller's own cancel says nothing about its health. */
-const OUTAGE: AgentsCoreFailure[] = ['timeout', 'unavailable', 'bad_answer', 'too_large'];
+const OUTAGE: readonly AgentsCoreFailure[] = ['timeout', 'unavailable', 'bad_answer', 'too_large'];
 
-const failedWith = (error: unknown, reasons: AgentsCoreFailure[]) =>
+const failedWith = (error: unknown, reasons: readonly AgentsCoreFailure[]) =>
   error instanceof AgentsCoreError && reasons.includes(error.reason);
 
 /** Failures that a retry may mend, each with its wait: jittered exponential, on top of any Retry-After. */
@@ -58,7 +58,8 @@ function createRetry(options: Resilience) {
     const told = 'error' in result && result.error instanceof AgentsCoreError ? result.error.retryAfterMs : 0;
     return (told ?? 0) + options.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2);
   });
-  return retry(handleWhen(mayRetry), { maxAttempts: options.retries, backoff });
+  // Unref: a wait that its caller has left must not hold the process; one still awaited is held by the deadline.
+  return retry(handleWhen(mayRetry), { maxAttempts: options.retries, backoff }).dangerouslyUnref();
 }
 
 function createBreaker({ breakerFailures, breakerOpenMs, log }: Resilience) {
@@ -108,6 +109,7 @@ export function withResilience(attempt: Attempt, options: Resilience): AgentsCor
           },
         });
       } catch (error) {
+        // An aborted attempt may fail with anything.
         if (caller.aborted) throw cancelled(error);
         if (signal.aborted) throw timedOut(error);
         throw error;
@@ -115,22 +117,23 @@ export function withResilience(attempt: Attempt, options: Resilience): AgentsCor
     }
 
     function tryUnlessOpen(signal: AbortSignal) {
-      // A retry whose caller has left, or a second call beside the probe, must not reach the breaker.
+      // A call that nobody waits for any more asks nothing, so it must not count either.
       if (signal.aborted) throw cancelled();
+      // Cockatiel would let it wait for the probe, which may take the whole deadline.
       if (breaker.state === CircuitState.HalfOpen) throw circuitOpen();
       return breaker.execute(() => tryOnce(signal), signal);
     }
 
     try {
-      caller.throwIfAborted();
       return await deadline.execute(
         ({ signal }) => retrying.execute(() => tryUnlessOpen(signal), signal),
         caller,
       );
     } catch (error) {
       if (caller.aborted) throw cancelled(error);
-      if (isTaskCancelledError(error)) throw timedOut(error);
-      if (isBrokenCircuitError(error)) throw circuitOpen(error);
+      // By class: isTaskCancelledError of cockatiel 3.2.1 looks for another error's mark.
+      if (error instanceof TaskCancelledError) throw timedOut(error);
+      if (error instanceof BrokenCircuitError) throw circuitOpen(error);
       throw error;
     }
   };

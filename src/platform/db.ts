@@ -26,6 +26,8 @@ const types = {
 export function createDb(url: string, log: Logger, max = 10): Db {
   return knex({
     client: 'pg',
+    // Bodies are nobody's business in a log: errors show the statement without its values.
+    compileSqlOnError: false,
     pool: { min: 0, max, idleTimeoutMillis: 30_000 },
     acquireConnectionTimeout: 4_000,
     log: {
@@ -49,7 +51,11 @@ export function createDb(url: string, log: Logger, max = 10): Db {
   });
 }
 
-/** The rows of a raw query. */
-export async function rows<Row>(db: Db, sql: string, bindings: Knex.RawBinding[] = []): Promise<Row[]> {
-  return (await db.raw<{ rows: Row[] }>(sql, bindings)).rows;
+/** The rows of a raw query; bindings are `?` by place or `:name` by name. */
+export async function rows<Row>(
+  db: Db,
+  sql: string,
+  bindings: Knex.RawBinding[] | Knex.ValueDict = [],
+): Promise<Row[]> {
+  return (await db.raw<{ rows: Row[] }>(sql, bindings as Knex.ValueDict)).rows;
 }

@@ -67,6 +67,7 @@ const en = {
   'feed.opened': 'opened a room',
   'feed.system': 'City',
 
+  'room.nobody': 'nobody inside',
   'room.inside': { one: '{n} person inside', other: '{n} people inside' },
   'room.unread': { one: '{n} unread', other: '{n} unread' },
   'room.log': 'Messages',
@@ -227,6 +228,7 @@ const uk: Record<Key, Text> = {
   'feed.opened': 'кімнату відкрито',
   'feed.system': 'Місто',
 
+  'room.nobody': 'нікого немає',
   'room.inside': {
     one: '{n} людина всередині',
     few: '{n} людини всередині',

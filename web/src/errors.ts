@@ -1,14 +1,16 @@
 /** The one error of the page: a stable code, whether to try again and when. */
 
 export class CityError extends Error {
-  override readonly name = 'CityError';
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly retryable: boolean,
-    readonly retryAfterMs: number | null = null,
-  ) {
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly retryAfterMs: number | null;
+
+  constructor(code: string, message: string, retryable: boolean, retryAfterMs: number | null = null) {
     super(message);
+    this.name = 'CityError';
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

@@ -52,6 +52,7 @@ function build(lang: Lang) {
     lang,
     t,
     error: (code: string): string => maybe(`error.${code}`) ?? t('error.internal'),
+    inside: (n: number) => (n === 0 ? t('room.nobody') : t('room.inside', { n })),
     time: (iso: string) => time.format(new Date(iso)),
     full: (iso: string) => full.format(new Date(iso)),
     /** The time today, the date before. */

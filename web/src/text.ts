@@ -15,7 +15,8 @@ export function hash(text: string): number {
   let value = 2166136261;
   for (const char of text) value = Math.imul(value ^ (char.codePointAt(0) ?? 0), 16777619);
   value = Math.imul(value ^ (value >>> 15), 2246822519);
-  return (value ^ (value >>> 13)) >>> 0;
+  value = Math.imul(value ^ (value >>> 13), 3266489909);
+  return (value ^ (value >>> 16)) >>> 0;
 }
 
 /** The user id that a name signs in with in development. */

@@ -54,7 +54,9 @@ export function Composer({ room }: { room: Room }) {
     const me = currentSession()?.userId;
     const mine = roomStore
       .get()
-      ?.log.findLast((message) => message.author_user_id === me && !message.author_agent_id && !message.deleted_at);
+      ?.log.findLast(
+        (message) => message.author_user_id === me && !message.author_agent_id && !message.deleted_at,
+      );
     if (mine) edit(mine.id);
   }
 

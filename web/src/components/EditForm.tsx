@@ -55,6 +55,7 @@ export function EditForm({ message }: { message: Message }) {
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKey}
         autoFocus
+        onFocus={({ target }) => target.setSelectionRange(text.length, text.length)}
       />
       {long && <p className="problem">{t('room.tooLong', { n: codePoints(text), max: BODY_MAX })}</p>}
       {error && <Problem error={error} />}

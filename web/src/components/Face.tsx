@@ -10,7 +10,13 @@ interface Props {
 
 export function Face({ id, name, status, small }: Props) {
   const agent = id.startsWith('ag_');
-  const classes = ['face', `tone-${hash(id) % 8}`, agent && 'is-agent', status && `is-${status}`, small && 'is-small'];
+  const classes = [
+    'face',
+    `tone-${hash(id) % 12}`,
+    agent && 'is-agent',
+    status && `is-${status}`,
+    small && 'is-small',
+  ];
   return (
     <span className={classes.filter(Boolean).join(' ')} aria-hidden="true">
       {initials(name)}

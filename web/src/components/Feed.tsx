@@ -10,6 +10,7 @@ import { Problem } from './Problem.tsx';
 
 /** The words of an event, from whichever field of its payload carries them. */
 function wordsOf(event: FeedEvent): string {
+  if (event.kind === 'room_created') return '';
   for (const field of ['snippet', 'body', 'text', 'message', 'title', 'name']) {
     const value = event.payload[field];
     if (typeof value === 'string' && value) return value;
@@ -20,10 +21,10 @@ function wordsOf(event: FeedEvent): string {
 function Happening({ event, roomName }: { event: FeedEvent; roomName: string | null }) {
   const { t, brief, full } = useWords();
   const known = useStore(names, (state) => state);
+  const words = wordsOf(event);
   const actor = event.agent_id ?? event.user_id;
   const said = event.payload['username'];
-  const name =
-    typeof said === 'string' && said ? said : actor ? nameOf(known, actor) : t('feed.system');
+  const name = typeof said === 'string' && said ? said : actor ? nameOf(known, actor) : t('feed.system');
   return (
     <li className={`happening is-${event.kind}`}>
       <Face id={actor ?? 'ag_city'} name={name} />
@@ -40,9 +41,11 @@ function Happening({ event, roomName }: { event: FeedEvent; roomName: string | n
             {brief(event.created_at)}
           </time>
         </p>
-        <p className="happening-words" dir="auto">
-          {wordsOf(event)}
-        </p>
+        {words && (
+          <p className="happening-words" dir="auto">
+            {words}
+          </p>
+        )}
       </div>
     </li>
   );

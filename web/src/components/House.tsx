@@ -12,7 +12,7 @@ function roofPath(kind: number, width: number): string {
     case 1:
       return `M-3 0L${middle} -17L${width + 3} 0z`;
     case 2:
-      return `M${width - 14} 0v-20h1.6v20zM${width - 18} -14h9.6v1.6h-9.6zM0 0v-3h${width}v3z`;
+      return `M${width - 14} 0v-20h1.6v20zM${width - 20} -18h8v1.4h-8zM${width - 18} -14.5h12v1.4h-12zM${width - 18} -11h6v1.4h-6zM0 0v-3h${width}v3z`;
     default:
       return `M8 0v-5h2v5zM22 0v-5h2v5zM5 -5v-11l11 -4l11 4v11zM0 0v-2h${width}v2z`;
   }

@@ -46,7 +46,13 @@ function Actions({ message, mine }: { message: Message; mine: boolean }) {
       {sure ? (
         <>
           <span className="quiet">{t('room.deleteSure')}</span>
-          <button type="button" className="link is-danger" disabled={busy} onClick={() => void remove()} autoFocus>
+          <button
+            type="button"
+            className="link is-danger"
+            disabled={busy}
+            onClick={() => void remove()}
+            autoFocus
+          >
             {t('room.delete')}
           </button>
           <button type="button" className="link" onClick={() => setSure(false)}>
@@ -73,7 +79,8 @@ export const MessageItem = memo(function MessageItem({ message, dayLine, newLine
   const { t, time, full } = useWords();
   const session = currentSession();
   const isEdited = useStore(editing, (id) => id === message.id);
-  const mine = message.author_user_id !== null && message.author_user_id === session?.userId && !message.author_agent_id;
+  const mine =
+    message.author_user_id !== null && message.author_user_id === session?.userId && !message.author_agent_id;
   const mayDelete = mine || session?.roles.some((role) => role === 'moderator' || role === 'admin');
   const author = message.author_agent_id ?? message.author_user_id ?? '';
   const deleted = message.deleted_at !== null;

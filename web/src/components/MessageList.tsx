@@ -114,7 +114,12 @@ export function MessageList({ room }: { room: Room }) {
         <div className="log-top">
           {olderError && <Problem error={olderError} retry={() => void loadOlder()} />}
           {hasOlder && !olderError && (
-            <button type="button" className="secondary" onClick={() => void loadOlder()} disabled={loadingOlder}>
+            <button
+              type="button"
+              className="secondary"
+              onClick={() => void loadOlder()}
+              disabled={loadingOlder}
+            >
               {loadingOlder ? t('room.loadingOlder') : t('room.older')}
             </button>
           )}

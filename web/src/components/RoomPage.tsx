@@ -53,7 +53,7 @@ function Typing() {
 }
 
 export function RoomPage({ roomRef }: { roomRef: string }) {
-  const { t } = useWords();
+  const { t, inside } = useWords();
   const state = useStore(roomStore, (open) => open);
 
   useEffect(() => {
@@ -101,7 +101,7 @@ export function RoomPage({ roomRef }: { roomRef: string }) {
         </Title>
         <p className="room-about">
           <span className={state.membersOnline > 0 ? 'plot-inside is-lit' : 'plot-inside'}>
-            {t('room.inside', { n: state.membersOnline })}
+            {inside(state.membersOnline)}
           </span>
           {room.description && (
             <span className="room-description" dir="auto">

@@ -34,7 +34,13 @@ function ClearHistory() {
       {sure ? (
         <>
           <span>{t('me.clearSure')}</span>
-          <button type="button" className="link is-danger" disabled={busy} onClick={() => void clear()} autoFocus>
+          <button
+            type="button"
+            className="link is-danger"
+            disabled={busy}
+            onClick={() => void clear()}
+            autoFocus
+          >
             {t('me.clearYes')}
           </button>
           <button type="button" className="link" onClick={() => setSure(false)}>

@@ -28,7 +28,7 @@ function Ways({ route }: { route: Route }) {
 }
 
 export function SideNav({ route }: { route: Route }) {
-  const { t } = useWords();
+  const { t, inside } = useWords();
   const rooms = useStore(cityStore, (state) => state.rooms);
   return (
     <nav className="rail" aria-label={t('nav.main')}>
@@ -50,7 +50,7 @@ export function SideNav({ route }: { route: Route }) {
                 </span>
                 <span className="rail-inside">
                   <span aria-hidden="true">{room.members_online || ''}</span>
-                  <span className="hidden">, {t('room.inside', { n: room.members_online })}</span>
+                  <span className="hidden">, {inside(room.members_online)}</span>
                 </span>
                 {room.unread > 0 && !open && (
                   <span className="badge">

@@ -8,7 +8,7 @@ import { House } from './House.tsx';
 import { Problem } from './Problem.tsx';
 
 function Plot({ room }: { room: Room }) {
-  const { t } = useWords();
+  const { t, inside } = useWords();
   return (
     <li className="plot">
       <a href={roomHref(room.slug)} className="plot-link" title={room.description ?? undefined}>
@@ -24,7 +24,7 @@ function Plot({ room }: { room: Room }) {
           {room.name}
         </span>
         <span className={room.members_online > 0 ? 'plot-inside is-lit' : 'plot-inside'}>
-          {t('room.inside', { n: room.members_online })}
+          {inside(room.members_online)}
         </span>
         {room.unread > 0 && <span className="hidden">, {t('room.unread', { n: room.unread })}</span>}
       </a>

@@ -169,7 +169,10 @@ export function onFeedEvents(events: readonly FeedEvent[], openRoomId: string | 
         return { ...room, unread, last_event: last.created_at, last_seq: room.last_seq + here.length };
       }) ?? null,
   });
-  if (events.some((event) => event.kind === 'room_created')) void refreshRooms();
+  if (events.some((event) => event.kind === 'room_created')) {
+    void refreshRooms();
+    void refreshTotals();
+  }
 }
 
 export function onFeedRemoved(ids: readonly string[]): void {
