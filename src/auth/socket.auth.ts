@@ -1,6 +1,8 @@
 /** Tokens on live sockets: the handshake, the notice before expiry, the cut at expiry, the refresh. */
 import { AppError, toAppError } from '../platform/errors.ts';
+import type { ClientEvents, PRESENCE_CLIENT_EVENTS } from '../contract/events.ts';
 import { ackError } from '../platform/gateway.ts';
+import type { Gateway } from '../platform/gateway.ts';
 import type { AnySocket } from '../platform/io.ts';
 import type { Users } from '../users/users.service.ts';
 import type { Tokens } from './tokens.ts';
@@ -72,4 +74,18 @@ export function createSocketAuth({ tokens, users }: { tokens: Tokens; users: Use
       return { expires_at: new Date(caller.expiresAt).toISOString() };
     },
   };
+}
+
+type WithRefresh = ClientEvents & Pick<typeof PRESENCE_CLIENT_EVENTS, 'auth.refresh'>;
+
+/** Registers `auth.refresh`, which both namespaces have. */
+export function attachTokenRefresh<S extends AnySocket, E extends WithRefresh>(
+  gateway: Gateway<S, E>,
+  socketAuth: SocketAuth,
+): void {
+  (gateway as unknown as Gateway<AnySocket, WithRefresh>).on(
+    'auth.refresh',
+    { limit: 'read' },
+    ({ socket, payload }) => socketAuth.refresh(socket, payload.token),
+  );
 }

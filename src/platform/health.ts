@@ -28,6 +28,7 @@ export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
     drain(): void {
       draining = true;
     },
+    isDraining: () => draining,
     /** 503 while draining or without PostgreSQL; without Redis the node is degraded and still takes traffic. */
     async ready() {
       const postgres = await postgresUp();

@@ -129,7 +129,7 @@ async function readBody(request: Request, response: Response): Promise<unknown> 
 
 /** An express app with request ids, logs, metrics and security headers, and nothing to serve yet. */
 export function createHttpApp(
-  { log, metrics }: HttpEdge,
+  { log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>,
   allowedOrigin: (origin: string) => boolean,
 ): Express {
   const app = express();

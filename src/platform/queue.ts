@@ -1,7 +1,6 @@
 /** BullMQ: a producer that fails fast, and workers whose jobs survive a crash, each on connections of its own. */
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { RedisOptions } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from './logger.ts';
 
@@ -13,8 +12,8 @@ const PREFIX = 'city';
  */
 const SOCKET_TIMEOUT_MS = 15_000;
 
-const link: RedisOptions = {
-  retryStrategy: (attempt) => Math.min(50 * 2 ** (attempt - 1), 500),
+const link = {
+  retryStrategy: (attempt: number) => Math.min(50 * 2 ** (attempt - 1), 500),
   connectTimeout: 2_000,
   keepAlive: 10_000,
   socketTimeout: SOCKET_TIMEOUT_MS,
@@ -61,7 +60,12 @@ export function createProducer(url: string, names: readonly string[], log: Logge
   const queues = new Map(
     names.map((name) => {
       // Neither waiting nor asking for the version: a queue made while Redis is away must work once it is back.
-      const options = { connection: client, prefix: PREFIX, skipWaitingForReady: true, skipVersionCheck: true };
+      const options = {
+        connection: client,
+        prefix: PREFIX,
+        skipWaitingForReady: true,
+        skipVersionCheck: true,
+      };
       const queue = new Queue(name, { ...options, skipMetasUpdate: true });
       queue.on('error', onError);
       return [name, queue];
@@ -128,7 +132,7 @@ export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
 
   return {
     /** Takes no more jobs, waits for the running ones up to `deadlineMs`, then drops the connections. */
-    async close(deadlineMs: number): Promise<void> {
+    async close(deadlineMs = 25_000): Promise<void> {
       const closing = Promise.allSettled(workers.map((worker) => worker.close()));
       const deadline = new AbortController();
       await Promise.race([

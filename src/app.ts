@@ -1,0 +1,284 @@
+/** The composition root: the only place that constructs. Reads from top to bottom like the story of a node. */
+import type { Express } from 'express';
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createAgentsCore } from './agents-core/create-agents-core.ts';
+import { devTokenRoute } from './auth/auth.routes.ts';
+import { createHttpAuth } from './auth/http.auth.ts';
+import { attachTokenRefresh, createSocketAuth } from './auth/socket.auth.ts';
+import { createTokens } from './auth/tokens.ts';
+import type { Config } from './config.ts';
+import { PRESENCE_CLIENT_EVENTS, ROOMS_CLIENT_EVENTS } from './contract/events.ts';
+import { createFeedHub } from './feed/feed.hub.ts';
+import { createFeedJob } from './feed/feed.job.ts';
+import { feedRoutes } from './feed/feed.routes.ts';
+import { createFeed } from './feed/feed.service.ts';
+import { attachFeed } from './feed/feed.socket.ts';
+import { homeRoutes } from './home/home.routes.ts';
+import { createEnqueue, JOB_NAMES, startJobs } from './jobs.ts';
+import { matrixRoutes } from './matrix/matrix.routes.ts';
+import { createMatrixClient } from './matrix/matrix.client.ts';
+import { messageRoutes } from './messages/messages.routes.ts';
+import { createMessages } from './messages/messages.service.ts';
+import { attachMessages } from './messages/messages.socket.ts';
+import { createTyping } from './messages/typing.ts';
+import { createDb } from './platform/db.ts';
+import type { Db } from './platform/db.ts';
+import { docRoutes, serveDocs } from './platform/docs.ts';
+import { drainSockets } from './platform/drain.ts';
+import { isTemporary } from './platform/errors.ts';
+import { createGateway } from './platform/gateway.ts';
+import { createHealth, healthRoutes } from './platform/health.ts';
+import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
+import { closeServer, listen } from './platform/http-server.ts';
+import { createIds } from './platform/ids.ts';
+import { createIo, userChannel } from './platform/io.ts';
+import type { AnySocket, PresenceSocket, RoomsSocket } from './platform/io.ts';
+import { createLifecycle } from './platform/lifecycle.ts';
+import { createLimits } from './platform/limits.ts';
+import type { Logger } from './platform/logger.ts';
+import { createMetrics } from './platform/metrics.ts';
+import type { Metrics } from './platform/metrics.ts';
+import { migrate } from './platform/migrate.ts';
+import { createOpsServer } from './platform/ops.ts';
+import { createOrigins } from './platform/origins.ts';
+import { connectRedis } from './platform/redis.ts';
+import { serveWebPage } from './platform/web-page.ts';
+import { createNodeLease } from './presence/node-lease.ts';
+import { createOccupancy } from './presence/occupancy.ts';
+import { presenceRoutes } from './presence/presence.routes.ts';
+import { createPresence } from './presence/presence.service.ts';
+import { attachPresence } from './presence/presence.socket.ts';
+import { createProducer } from './platform/queue.ts';
+import { createRoomLog } from './room-log/room-log.ts';
+import { createRoomNotices } from './rooms/room-notices.ts';
+import { roomRoutes } from './rooms/rooms.routes.ts';
+import { createRooms } from './rooms/rooms.service.ts';
+import { attachRooms } from './rooms/rooms.socket.ts';
+import { createSubscriptions } from './rooms/subscriptions.ts';
+import { createSecondMeJob } from './second-me/second-me.job.ts';
+import { createSecondMeNews } from './second-me/second-me.news.ts';
+import { secondMeRoutes } from './second-me/second-me.routes.ts';
+import { createSecondMe } from './second-me/second-me.service.ts';
+import { attachSecondMe } from './second-me/second-me.socket.ts';
+import { createUsers } from './users/users.service.ts';
+
+const DATABASE_PATIENCE_MS = 60_000;
+
+export type App = ReturnType<typeof createApp>;
+
+/** One node: everything that `config` asks for, not yet running. */
+export function createApp(config: Config, log: Logger) {
+  const lifecycle = createLifecycle(log);
+  let publicPort = 0;
+  let surface: (() => { express: Express; events: Record<string, string[]> }) | undefined;
+  let drain = async () => {};
+
+  const start = async () => {
+    // ── what everything stands on
+    const metrics = createMetrics();
+    const newId = createIds();
+    const limits = createLimits(config.rateLimits);
+    const db = createDb(config.databaseUrl, log);
+    lifecycle.add('postgres', () => db.destroy());
+    await prepareDatabase(db, log);
+    const redis = await connectRedis(config.redisUrl, log);
+    lifecycle.add('redis', () => redis.close());
+    const health = createHealth({ db, redis });
+
+    const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
+    // Engine.IO takes over the listeners that a server has when it is attached: the app must be one of them.
+    const app = createHttpApp({ log, metrics }, origins.allows);
+    const http = createServer(app);
+    const io = createIo(redis, metrics, config.serves ? http : undefined, (request) => {
+      return !health.isDraining() && origins.admits(request);
+    });
+    lifecycle.add('sockets', () => void io.server.of('/').adapter.close());
+
+    // ── the work behind the scenes
+    const producer = createProducer(config.redisUrl, JOB_NAMES, log);
+    lifecycle.add('job producer', () => producer.close());
+    const enqueue = createEnqueue(producer);
+
+    if (config.opsPort > 0) {
+      const ops = createOpsServer({ metrics, health, queues: producer.queues });
+      await listen(ops, config.opsPort);
+      lifecycle.add('ops server', () => closeServer(ops));
+    }
+
+    const news = createSecondMeNews(io.rooms);
+    const { agentId, fallback } = config.secondMe;
+    if (config.works) {
+      const agents = createAgentsCore({ url: config.agentsUrl });
+      lifecycle.add('agents core', () => agents.close());
+      const work = { db, rooms: io.rooms, redis, news, agents, enqueue, newId, log, metrics };
+      const secondMeJob = createSecondMeJob({ ...work, agentId, fallback });
+      const handlers = { 'secondme.invoke': secondMeJob.run, 'feed.fanout': createFeedJob({ db, log }) };
+      const workers = startJobs({ redisUrl: config.redisUrl, handlers, log, metrics });
+      lifecycle.add('workers', () => workers.close(config.shutdownGraceMs / 2));
+      secondMeJob.start();
+      lifecycle.add('second me job', () => secondMeJob.stop());
+    }
+    if (!config.serves) return;
+
+    // ── the city
+    const tokens = createTokens(config.jwt);
+    const users = createUsers({ db, log });
+    const hub = createFeedHub({ db, rooms: io.rooms, log });
+    const feed = createFeed({ db, log, newId, enqueue, nudge: hub.nudge });
+    const secondMe = createSecondMe({ db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId });
+    const lease = createNodeLease({ redis, log });
+    const occupancy = createOccupancy({ redis, lease, log });
+    const presence = createPresence({ redis, lease, namespace: io.presence, occupancy, log, metrics });
+    const rooms = createRooms({ db, users, feed, presence, occupancy });
+    await rooms.ensureDefaults(config.defaultRooms);
+
+    const roomLog = createRoomLog({
+      db,
+      rooms: io.rooms,
+      log,
+      metrics,
+      onCommitted(changed) {
+        hub.nudge();
+        feed.hint(new Set(changed.map(({ room_id }) => room_id)));
+      },
+    });
+    const notices = createRoomNotices({ namespace: io.rooms, occupancy, users, log });
+    const subscriptions = createSubscriptions({
+      namespace: io.rooms,
+      rooms,
+      roomLog,
+      occupancy,
+      users,
+      notices,
+      log,
+    });
+    const messages = createMessages({ db, roomLog, users, newId });
+    const typing = createTyping(io.rooms);
+    const matrix = createMatrixClient({ homeserverUrl: config.matrixUrl });
+    lifecycle.add('matrix', () => matrix.close());
+
+    // ── the edges: sockets
+    const socketAuth = createSocketAuth({ tokens, users });
+    const edge = { log, metrics, limits };
+    const roomEvents = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
+    attachRooms({ gateway: roomEvents, rooms, subscriptions });
+    attachMessages({ gateway: roomEvents, messages, typing, subscriptions });
+    attachFeed({ gateway: roomEvents, hub });
+    attachSecondMe({ gateway: roomEvents, secondMe });
+    attachTokenRefresh(roomEvents, socketAuth);
+    const presenceEvents = createGateway<PresenceSocket, typeof PRESENCE_CLIENT_EVENTS>(
+      PRESENCE_CLIENT_EVENTS,
+      edge,
+    );
+    attachPresence({ gateway: presenceEvents, presence });
+    attachTokenRefresh(presenceEvents, socketAuth);
+
+    io.rooms.use((socket, next) => void socketAuth.handshake(socket, next));
+    io.presence.use((socket, next) => void socketAuth.handshake(socket, next));
+    io.rooms.on('connection', (socket) => {
+      void socket.join(userChannel(socket.data.caller.id));
+      countSocket(metrics, '/rooms', socket);
+      socketAuth.start(socket);
+      subscriptions.attach(socket);
+      roomEvents.attach(socket);
+    });
+    io.presence.on('connection', (socket) => {
+      countSocket(metrics, '/presence', socket);
+      socketAuth.start(socket);
+      presenceEvents.attach(socket);
+      presence
+        .connect(socket)
+        .catch((error: unknown) => log.error({ err: error }, 'a connection was not counted'));
+    });
+
+    // ── the edges: REST
+    const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users }) };
+    const { route, mount } = createRoutes(httpEdge);
+    healthRoutes(route, health);
+    docRoutes(route);
+    roomRoutes(route, { rooms, occupancy, subscriptions });
+    messageRoutes(route, messages);
+    feedRoutes(route, feed);
+    homeRoutes(route, { rooms, feed, presence });
+    presenceRoutes(route, presence);
+    secondMeRoutes(route, secondMe);
+    matrixRoutes(route, { matrix, presence });
+    if (!config.production) devTokenRoute(route, tokens);
+    mount(app);
+    serveDocs(app);
+    if (!serveWebPage(app)) log.info('the City page is not built; / answers 404');
+    endWithProblems(app);
+    surface = () => ({
+      express: app,
+      events: { '/rooms': roomEvents.names(), '/presence': presenceEvents.names() },
+    });
+
+    presence.onTransition((transition, roomIds) => {
+      notices
+        .presence(transition, roomIds)
+        .catch((error: unknown) => log.warn({ err: error }, 'rooms were not told'));
+    });
+    occupancy.onDeparture(({ room_id, user_id, members_online }) => {
+      notices
+        .left(room_id, user_id, members_online)
+        .catch((error: unknown) => log.warn({ err: error }, 'a room was not told'));
+    });
+
+    // ── and it runs
+    await lease.start();
+    lifecycle.add('lease', () => lease.stop());
+    await presence.start();
+    lifecycle.add('presence', () => presence.stop());
+    notices.start();
+    lifecycle.add('room notices', () => notices.stop());
+    typing.start();
+    lifecycle.add('typing', () => typing.stop());
+    subscriptions.start();
+    hub.start();
+    lifecycle.add('feed hub', () => hub.stop());
+    roomLog.start();
+    lifecycle.add('room log', () => roomLog.stop());
+    publicPort = await listen(http, config.port);
+    lifecycle.add('http server', () => closeServer(http));
+    drain = async () => {
+      health.drain();
+      await drainSockets(io, config.shutdownGraceMs / 2);
+      io.server.engine.close();
+    };
+    log.info({ port: publicPort }, 'the city is open');
+  };
+
+  return {
+    start,
+    /** Sends clients elsewhere, finishes what is under way, releases everything; within the configured grace. */
+    async stop(): Promise<void> {
+      const began = Date.now();
+      await drain();
+      await lifecycle.release(config.shutdownGraceMs - (Date.now() - began));
+    },
+    /** The port that the node listens on; 0 for a worker. */
+    port: () => publicPort,
+    /** What the node serves, for holding it against the contract. */
+    surface: () => surface?.(),
+  };
+}
+
+/** Waits for PostgreSQL as long as an orchestrator may start it later than us, then brings the schema up to date. */
+async function prepareDatabase(db: Db, log: Logger): Promise<void> {
+  const deadline = Date.now() + DATABASE_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await migrate(db);
+    } catch (error) {
+      if (!isTemporary(error) || Date.now() > deadline) throw error;
+      log.warn({ err: error }, 'waiting for PostgreSQL');
+      await sleep(1_000);
+    }
+  }
+}
+
+function countSocket(metrics: Metrics, namespace: string, socket: AnySocket): void {
+  metrics.sockets.inc({ namespace });
+  socket.on('disconnect', () => metrics.sockets.dec({ namespace }));
+}

@@ -1,0 +1,70 @@
+/** The feed's events: pages of the whole city, and what other features add. */
+import type { FeedEvent, FeedKind } from '../contract/feed.ts';
+import type { Db } from '../platform/db.ts';
+import { rows } from '../platform/db.ts';
+
+/** Which part of a feed to read, newest first: below `before` (an event's n) where given, after skipping `offset`. */
+export interface FeedPage {
+  limit: number;
+  offset: number;
+  before: number | undefined;
+  kind: FeedKind | undefined;
+}
+
+/** The event of a new room. */
+export interface RoomCreated {
+  id: string;
+  room_id: string;
+  user_id: string;
+  payload: { name: string; slug: string; username: string };
+}
+
+const WIRE = [
+  'id',
+  'kind',
+  'room_id',
+  'user_id',
+  'agent_id',
+  'payload',
+  'created_at',
+] as const satisfies (keyof FeedEvent)[];
+
+/** The columns of a FeedEvent, of a table named `e`. */
+export const FEED_EVENT = WIRE.map((name) => `e.${name}`).join(', ');
+
+/** The place of an event in the feed, whether or not it has been removed since; undefined when there is none. */
+export async function findPlace(db: Db, eventId: string): Promise<number | undefined> {
+  const [found] = await rows<{ n: number }>(db, 'select n from city_feed_events where id = ?', [eventId]);
+  return found?.n;
+}
+
+/** A page of the whole city's feed, newest first. */
+export function listCity(db: Db, { limit, offset, before, kind }: FeedPage): Promise<FeedEvent[]> {
+  const where = ['e.removed_at is null'];
+  if (kind !== undefined) where.push('e.kind = :kind');
+  if (before !== undefined) where.push('e.n < :before');
+  // The page is found in the index alone, so that skipped events cost no visit to the table.
+  return rows<FeedEvent>(
+    db,
+    `select ${FEED_EVENT}
+     from (
+       select e.n from city_feed_events e where ${where.join(' and ')} order by e.n desc limit :limit offset :offset
+     ) page
+     join city_feed_events e using (n)
+     order by n desc`,
+    { limit, offset, ...(before === undefined ? {} : { before }), ...(kind === undefined ? {} : { kind }) },
+  );
+}
+
+/**
+ * Adds the event of a new room.
+ *
+ * `trx` must be the transaction that creates the room and its head: nobody can lock that head, and so number an event
+ * of the room, before this one is committed. That keeps `n` in commit order within the room without the head's lock.
+ */
+export async function insertRoomCreated(trx: Db, event: RoomCreated): Promise<void> {
+  await trx.raw(
+    `insert into city_feed_events (id, kind, room_id, user_id, payload) values (?, 'room_created', ?, ?, ?::jsonb)`,
+    [event.id, event.room_id, event.user_id, JSON.stringify(event.payload)],
+  );
+}

@@ -1,0 +1,127 @@
+/**
+ * Timelines: the events of a member's rooms, written out for each member (fan-out on write) and completed when read.
+ *
+ * Of each room a timeline holds the range [timeline_from, upto_n]: timeline_from belongs to the membership, the
+ * watermark upto_n to the room. Both move in the transaction that writes the rows, so that one statement always sees
+ * them agree. What lies outside of the range is read from the events themselves: the tail above the watermark, what
+ * is older than the membership's first row, and all of a room where it has none. Rows that an earlier membership left
+ * behind lie below the timeline_from of the present one, and are ignored.
+ *
+ * The watermark is safe because within one room `n` is in commit order: appends hold the room's head, and an event of
+ * the room's creation is committed before anything can be appended to it (insertRoomCreated).
+ */
+import type { FeedEvent } from '../contract/feed.ts';
+import type { Db } from '../platform/db.ts';
+import { rows } from '../platform/db.ts';
+import { FEED_EVENT } from './feed.repo.ts';
+import type { FeedPage } from './feed.repo.ts';
+
+/**
+ * A page of the events of the rooms that `userId` is a member of, newest first; exact whatever the timelines hold.
+ * A page of one kind reads the rooms alone, since a timeline does not know kinds.
+ */
+export function listMine(db: Db, userId: string, page: FeedPage): Promise<FeedEvent[]> {
+  const { limit, offset, before = Number.MAX_SAFE_INTEGER, kind } = page;
+  const ofKind = kind === undefined ? '' : 'and e.kind = :kind';
+  const newestOf = (room: string, range: string) => `
+    cross join lateral (
+      select e.n from city_feed_events e
+      where e.room_id = ${room}.room_id and e.removed_at is null and ${range} ${ofKind}
+      order by e.n desc limit :size
+    ) e`;
+  // Below the oldest of a full page there is nothing to find any more.
+  const floor = (found: string) => `(select case when count(*) = :size then min(n) else 0 end from ${found})`;
+  // The conditions on timeline rows are subselects, not joins: a planner that may reorder them reads all of a timeline.
+  return rows<FeedEvent>(
+    db,
+    `with mine as materialized (
+       select m.room_id, ${kind === undefined ? 'm.timeline_from' : 'null::bigint'} timeline_from, k.upto_n
+       from city_room_members m left join city_timeline_marks k using (room_id)
+       where m.user_id = :user
+     ), fanned as materialized (
+       select t.event_n n from city_timelines t
+       where t.user_id = :user and t.event_n < :before ${kind === undefined ? '' : 'and false'}
+         and t.event_n >= (select m.timeline_from from city_room_members m
+                           where m.room_id = t.room_id and m.user_id = t.user_id)
+         and (select e.removed_at is null from city_feed_events e where e.n = t.event_n)
+       order by t.event_n desc limit :size
+     ), tail as materialized (
+       select e.n from mine m
+       ${newestOf('m', `e.n < :before and e.n > greatest(m.upto_n, ${floor('fanned')})`)}
+       where m.timeline_from is not null
+     ), recent as materialized (
+       select n from (select n from fanned union all select n from tail) found order by n desc limit :size
+     ), older as (
+       select e.n from mine m
+       ${newestOf('m', `e.n < least(:before, m.timeline_from) and e.n > ${floor('recent')}`)}
+     ), page as (
+       select n from (select n from recent union all select n from older) found
+       order by n desc limit :limit offset :offset
+     )
+     select ${FEED_EVENT} from page join city_feed_events e using (n) order by n desc`,
+    { user: userId, before, limit, offset, size: offset + limit, ...(kind === undefined ? {} : { kind }) },
+  );
+}
+
+export interface FanOutBounds {
+  /** Rooms with more members than this are left to the readers. */
+  maxMembers: number;
+  /** Events in one transaction. */
+  maxEvents: number;
+  /** Timeline rows in one transaction, which has to end well within the statement timeout. */
+  maxRows: number;
+}
+
+/**
+ * Writes the next events of a room to the timelines of its members, in one transaction. Returns whether there may be
+ * more. Does nothing when the room is gone or too large, or when another worker has it.
+ */
+export function fanOutBatch(
+  db: Db,
+  roomId: string,
+  { maxMembers, maxEvents, maxRows }: FanOutBounds,
+): Promise<boolean> {
+  return db.transaction(async (trx) => {
+    await trx.raw(
+      `insert into city_timeline_marks (room_id) select id from city_rooms where id = ? on conflict do nothing`,
+      [roomId],
+    );
+    const [mark] = await rows<{ upto_n: number }>(
+      trx,
+      'select upto_n from city_timeline_marks where room_id = ? for update skip locked',
+      [roomId],
+    );
+    if (!mark) return false;
+    const [{ members } = { members: 0 }] = await rows<{ members: number }>(
+      trx,
+      'select count(*) members from (select from city_room_members where room_id = ? limit ?) some_members',
+      [roomId, maxMembers + 1],
+    );
+    if (members > maxMembers) return false;
+
+    const size = Math.max(1, Math.min(maxEvents, Math.floor(maxRows / Math.max(1, members))));
+    // One statement, hence one snapshot: those who get rows are those whose range begins or goes on with them. A
+    // membership that ends meanwhile leaves rows that nobody reads; one that begins meanwhile starts with the next.
+    const [{ taken } = { taken: 0 }] = await rows<{ taken: number }>(
+      trx,
+      `with batch as materialized (
+         select n from city_feed_events
+         where room_id = :room and n > :upto and removed_at is null
+         order by n limit :size
+       ), written as (
+         insert into city_timelines (user_id, event_n, room_id)
+         select m.user_id, b.n, m.room_id from city_room_members m cross join batch b where m.room_id = :room
+         on conflict do nothing
+       ), begun as (
+         update city_room_members set timeline_from = (select min(n) from batch)
+         where room_id = :room and timeline_from is null and exists (select from batch)
+       ), moved as (
+         update city_timeline_marks set upto_n = (select max(n) from batch)
+         where room_id = :room and exists (select from batch)
+       )
+       select count(*) taken from batch`,
+      { room: roomId, upto: mark.upto_n, size },
+    );
+    return taken === size;
+  });
+}

@@ -1,0 +1,38 @@
+/** The city's front page in one call. */
+import type { Feed } from '../feed/feed.service.ts';
+import { isTemporary } from '../platform/errors.ts';
+import type { Route } from '../platform/http.ts';
+import type { Presence } from '../presence/presence.service.ts';
+import type { Rooms } from '../rooms/rooms.service.ts';
+
+const ROOMS = 100;
+const EVENTS = 20;
+const PEOPLE = 500;
+
+interface HomeDeps {
+  rooms: Rooms;
+  feed: Feed;
+  presence: Presence;
+}
+
+export function homeRoutes(route: Route, { rooms, feed, presence }: HomeDeps): void {
+  /** As Redis says; without it, as this node knows. */
+  const whoIsHere = () =>
+    presence.list(PEOPLE).catch((error: unknown) => {
+      if (!isTemporary(error)) throw error;
+      const users = [...presence.present().values()];
+      const away = users.filter(({ status }) => status === 'away').length;
+      return { users: users.slice(0, PEOPLE), online: users.length - away, away };
+    });
+
+  route('home', async ({ caller }) => {
+    const [list, events, here, totals] = await Promise.all([
+      rooms.list(caller, { limit: ROOMS, offset: 0 }),
+      feed.list(caller, { limit: EVENTS, scope: 'city' }),
+      whoIsHere(),
+      rooms.totals(),
+    ]);
+    const { users, online, away } = here;
+    return { body: { rooms: list, feed: events, online: users, totals: { ...totals, online, away } } };
+  });
+}

@@ -1,0 +1,79 @@
+/** This node's lease in Redis: while it is renewed, what the node holds counts; when it lapses, others reap it. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Logger } from '../platform/logger.ts';
+import type { RedisLinks } from '../platform/redis.ts';
+import { startLoop } from './loop.ts';
+import { presenceScripts } from './scripts.ts';
+
+/** Milliseconds. */
+const TIMINGS = { leaseMs: 6_000, renewMs: 2_000, retireMs: 1_500 };
+
+interface NodeLeaseDeps {
+  redis: RedisLinks;
+  log: Logger;
+  /** Names the node in keys and logs; the host's name by default. Need not be unique. */
+  nodeId?: string;
+  timings?: Partial<typeof TIMINGS>;
+}
+
+/** Called after every renewal; `lost` when what this node holds may no longer be known to Redis. */
+export type RenewalListener = (lost: boolean) => Promise<void>;
+
+export type NodeLease = ReturnType<typeof createNodeLease>;
+
+/** A lease of a new run of this node. It is fenced by a boot id: a restarted node never inherits the old one's. */
+export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} }: NodeLeaseDeps) {
+  const { leaseMs, renewMs, retireMs } = { ...TIMINGS, ...timings };
+  const run = `${nodeId.replace(/[^\w.-]/g, '-')}.${randomBytes(6).toString('hex')}`;
+  const scripts = presenceScripts(redis.commands);
+  const listeners: RenewalListener[] = [];
+  let renewing: Promise<void> | undefined;
+  let endLoop: (() => Promise<void>) | undefined;
+
+  const renewOnce = async () => {
+    const lost = (await scripts.cityRenew(run, leaseMs)) === 0;
+    if (lost) log.info({ run }, 'the node takes its lease');
+    await Promise.all(listeners.map((listener) => listener(lost)));
+  };
+
+  /**
+   * Renews the lease now; resolves when the listeners are through.
+   * @throws the Redis error (isTemporary), or a listener's
+   */
+  const renew = (): Promise<void> => {
+    renewing ??= renewOnce().finally(() => {
+      renewing = undefined;
+    });
+    return renewing;
+  };
+
+  const complaint = "the node's lease is not renewed";
+  redis.onReady(() => {
+    if (endLoop) renew().catch((error: unknown) => log.warn({ err: error }, complaint));
+  });
+
+  return {
+    /** What this start of the node is called in Redis: node id and boot id. */
+    run,
+    renew,
+    onRenewal: (listener: RenewalListener): void => void listeners.push(listener),
+
+    /** Takes the lease, if Redis answers, and keeps renewing it. */
+    async start(): Promise<void> {
+      endLoop = startLoop(renewMs, renew, log, complaint);
+      await renew().catch((error: unknown) => log.warn({ err: error }, complaint));
+    },
+
+    /**
+     * Shortens the lease instead of ending it: clients that reconnect elsewhere stay online throughout, and the other
+     * nodes reap the rest.
+     */
+    async stop(): Promise<void> {
+      await endLoop?.();
+      endLoop = undefined;
+      await renewing?.catch(() => {});
+      await scripts.cityRetire(run, retireMs).catch(() => {}); // without Redis it lapses by itself
+    },
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * Who has which room open, on any node: per /rooms connection, under its node's lease.
+ *
+ * Redis counts for all nodes; this node's own connections are kept here too, to answer while Redis is away and to be
+ * registered again when it is back.
+ */
+import { isTemporary } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { RedisLinks } from '../platform/redis.ts';
+import type { NodeLease } from './node-lease.ts';
+import { BATCH } from './presence.store.ts';
+import type { Departure } from './presence.store.ts';
+import { presenceScripts } from './scripts.ts';
+
+interface Opening {
+  roomId: string;
+  userId: string;
+  socketId: string;
+}
+
+interface OccupancyDeps {
+  redis: RedisLinks;
+  lease: NodeLease;
+  log: Logger;
+}
+
+export type Occupancy = ReturnType<typeof createOccupancy>;
+
+const keyOf = ({ roomId, userId, socketId }: Opening) => `${roomId} ${userId} ${socketId}`;
+
+/** What one node's connections have open. */
+function createLocal() {
+  const openings = new Map<string, Opening>();
+  const rooms = new Map<string, Map<string, number>>();
+  const usersOf = (roomId: string): ReadonlyMap<string, number> => rooms.get(roomId) ?? new Map();
+  return {
+    openings: openings as ReadonlyMap<string, Opening>,
+    usersOf,
+    roomsOf: (userId: string) => [...rooms].filter(([, users]) => users.has(userId)).map(([roomId]) => roomId),
+    /** Whether it is the user's first connection in the room on this node. */
+    add(opening: Opening): boolean {
+      const { roomId, userId } = opening;
+      if (openings.has(keyOf(opening))) return false;
+      openings.set(keyOf(opening), opening);
+      const users = rooms.get(roomId) ?? new Map<string, number>();
+      rooms.set(roomId, users.set(userId, (users.get(userId) ?? 0) + 1));
+      return users.get(userId) === 1;
+    },
+    /** Whether it was the user's last connection in the room on this node. */
+    remove(opening: Opening): boolean {
+      const { roomId, userId } = opening;
+      if (!openings.delete(keyOf(opening))) return false;
+      const users = rooms.get(roomId)!;
+      const left = users.get(userId)! - 1;
+      if (left > 0) users.set(userId, left);
+      else users.delete(userId);
+      if (users.size === 0) rooms.delete(roomId);
+      return left === 0;
+    },
+  };
+}
+
+/**
+ * No call of the returned functions throws because Redis is away: each answers with what this node knows, and what
+ * Redis missed is made good at the next renewal of the node's lease.
+ */
+export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
+  const scripts = presenceScripts(redis.commands);
+  const local = createLocal();
+  /** Closed while Redis was away. */
+  const unclosed = new Map<string, Opening>();
+  const listeners: ((departure: Departure) => void)[] = [];
+  let missed = false;
+
+  const ifAway = <T>(error: unknown, fallback: () => T): T => {
+    if (!isTemporary(error)) throw error;
+    return fallback();
+  };
+
+  const shut = async (opening: Opening) => {
+    const { roomId, userId, socketId } = opening;
+    const [last, members] = await scripts.cityShut(lease.run, roomId, userId, socketId);
+    return { last: last === 1, members_online: members };
+  };
+
+  const registerAll = async () => {
+    const all = [...local.openings.keys()];
+    for (let from = 0; from < all.length; from += BATCH) {
+      // What was closed while the batches before were under way is not opened again.
+      const batch = all.slice(from, from + BATCH).filter((key) => local.openings.has(key));
+      const opened = batch.flatMap((key) => key.split(' '));
+      if (opened.length > 0) await scripts.cityOpen(lease.run, ...opened);
+    }
+  };
+
+  lease.onRenewal(async (lost) => {
+    if (lost) missed = true;
+    for (const [key, opening] of unclosed) {
+      await shut(opening);
+      unclosed.delete(key);
+    }
+    if (!missed) return;
+    missed = false;
+    await registerAll().catch((error: unknown) => {
+      missed = true;
+      throw error;
+    });
+  });
+
+  return {
+    /** Notes that a connection has a room open; `first` when the user had it open nowhere. Idempotent. */
+    async open(socketId: string, userId: string, roomId: string) {
+      const opening = { roomId, userId, socketId };
+      const isFirst = local.add(opening);
+      unclosed.delete(keyOf(opening));
+      try {
+        const [first, members] = await scripts.cityOpen(lease.run, roomId, userId, socketId);
+        return { first: first === 1, members_online: members };
+      } catch (error) {
+        missed = true;
+        return ifAway(error, () => ({ first: isFirst, members_online: local.usersOf(roomId).size }));
+      }
+    },
+
+    /** Notes that a connection has closed a room; `last` when the user has it open nowhere any more. Idempotent. */
+    async close(socketId: string, userId: string, roomId: string) {
+      const opening = { roomId, userId, socketId };
+      const isLast = local.remove(opening);
+      try {
+        return await shut(opening);
+      } catch (error) {
+        unclosed.set(keyOf(opening), opening);
+        return ifAway(error, () => ({ last: isLast, members_online: local.usersOf(roomId).size }));
+      }
+    },
+
+    /** How many users have each room open, every room of `roomIds` named; one round trip. */
+    async counts(roomIds: string[]): Promise<Map<string, number>> {
+      if (roomIds.length === 0) return new Map();
+      try {
+        const pipeline = redis.commands.pipeline();
+        for (const roomId of roomIds) pipeline.hlen(`city:open:room:${roomId}`);
+        const answers = (await pipeline.exec()) ?? [];
+        return new Map(
+          answers.map(([error, count], i) => {
+            if (error) throw error;
+            return [roomIds[i]!, count as number];
+          }),
+        );
+      } catch (error) {
+        return ifAway(error, () => new Map(roomIds.map((id) => [id, local.usersOf(id).size])));
+      }
+    },
+
+    /** Users who have the room open, at most `limit`, by id. */
+    async members(roomId: string, limit: number): Promise<string[]> {
+      try {
+        return ((await redis.commands.hrandfield(`city:open:room:${roomId}`, limit)) as string[]).sort();
+      } catch (error) {
+        return ifAway(error, () => [...local.usersOf(roomId).keys()].slice(0, limit).sort());
+      }
+    },
+
+    /** The rooms that the user has open on any connection. */
+    async roomsOf(userId: string): Promise<string[]> {
+      try {
+        return await redis.commands.hkeys(`city:open:user:${userId}`);
+      } catch (error) {
+        return ifAway(error, () => local.roomsOf(userId));
+      }
+    },
+
+    /** Calls `listener` on the one node that found a user gone from a room with their node. */
+    onDeparture: (listener: (departure: Departure) => void): void => void listeners.push(listener),
+
+    /** Hands reaped departures to the listeners. */
+    depart(departures: Departure[]): void {
+      for (const departure of departures) {
+        for (const listener of listeners) {
+          try {
+            listener(departure);
+          } catch (error) {
+            log.error({ err: error, room_id: departure.room_id }, 'a departure was not announced');
+          }
+        }
+      }
+    },
+  };
+}

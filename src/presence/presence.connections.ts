@@ -1,0 +1,105 @@
+/** The /presence connections of this node: each has a lease in Redis, and is kept here to be registered again. */
+import { isTemporary } from '../platform/errors.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { NodeLease } from './node-lease.ts';
+import * as store from './presence.store.ts';
+import type { News } from './presence.store.ts';
+import type { ScriptCalls } from './scripts.ts';
+
+interface Held {
+  userId: string;
+  status: 'online' | 'away';
+  /** When the client was heard last, by this process's monotonic clock, milliseconds. */
+  heardAt: number;
+}
+
+interface ConnectionsDeps {
+  scripts: ScriptCalls;
+  lease: NodeLease;
+  log: Logger;
+  announce(news: News): void;
+  timings: { ttlMs: number; graceMs: number };
+}
+
+export function createConnections({ scripts, lease, log, announce, timings }: ConnectionsDeps) {
+  const held = new Map<string, Held>();
+  /** Ended while Redis was away: how, and since when. */
+  const ended = new Map<string, { userId: string; graceMs: number; at: number }>();
+  let missed = false;
+
+  const end = async (socketId: string, userId: string, graceMs: number) => {
+    const at = ended.get(socketId)?.at ?? performance.now();
+    ended.set(socketId, { userId, graceMs, at });
+    const news =
+      graceMs > 0
+        ? await store.close(scripts, userId, socketId, graceMs)
+        : await store.drop(scripts, userId, socketId);
+    ended.delete(socketId);
+    announce(news);
+  };
+
+  /** The lease of a connection as it stands now; nothing when it has ended or lapsed. */
+  const leaseOf = (connection: string) => {
+    const known = held.get(connection);
+    if (!known) return [];
+    const { userId, status, heardAt } = known;
+    const remainingMs = Math.round(timings.ttlMs - (performance.now() - heardAt));
+    return remainingMs > 0 ? [{ connection, userId, status, remainingMs }] : [];
+  };
+
+  const registerAll = async () => {
+    const all = [...held.keys()];
+    for (let from = 0; from < all.length; from += store.BATCH) {
+      const leases = all.slice(from, from + store.BATCH).flatMap(leaseOf);
+      if (leases.length > 0) announce(await store.register(scripts, lease.run, leases));
+    }
+  };
+
+  lease.onRenewal(async (lost) => {
+    if (lost) missed = true;
+    for (const [socketId, { userId, graceMs, at }] of ended) {
+      if (performance.now() - at > timings.ttlMs) ended.delete(socketId);
+      else await end(socketId, userId, graceMs);
+    }
+    if (!missed) return;
+    missed = false;
+    await registerAll().catch((error: unknown) => {
+      missed = true;
+      throw error;
+    });
+  });
+
+  return {
+    /**
+     * Counts a connection for another TTL, in one script call.
+     * @throws the Redis error; the connection is registered when Redis is back
+     */
+    async hold(socketId: string, userId: string, status: 'online' | 'away'): Promise<void> {
+      held.set(socketId, { userId, status, heardAt: performance.now() });
+      ended.delete(socketId);
+      try {
+        const fresh = { userId, connection: socketId, status, remainingMs: timings.ttlMs };
+        announce(await store.touch(scripts, lease.run, fresh));
+      } catch (error) {
+        missed = true;
+        throw error;
+      }
+    },
+
+    /** The connection is closed: it counts for the grace, in case its client comes back. */
+    async close(socketId: string): Promise<void> {
+      const userId = held.get(socketId)?.userId;
+      if (userId === undefined) return;
+      held.delete(socketId);
+      await end(socketId, userId, timings.graceMs).catch((error: unknown) => {
+        if (!isTemporary(error)) log.error({ err: error, user_id: userId }, 'a connection was not closed');
+      });
+    },
+
+    /** The connection counts no more. @throws the Redis error; it is made good when Redis is back */
+    async drop(socketId: string, userId: string): Promise<void> {
+      held.delete(socketId);
+      await end(socketId, userId, 0);
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** The presence scripts as typed calls on a Redis connection. */
+import type { Redis } from 'ioredis';
+import type { PresenceStatus } from '../contract/presence.ts';
+import { SCRIPTS } from './presence.lua.ts';
+
+/** version, user, status, last seen (ms), rooms that the user has open. */
+export type RawTransition = [number, string, PresenceStatus, number, string[]];
+/** epoch, transitions. */
+export type RawNews = [string, RawTransition[]];
+
+/** Times are milliseconds; a run is a node's id with the boot id of its start, '' for a lease of no node. */
+export interface ScriptCalls {
+  cityTouch(user: string, conn: string, run: string, status: string, ttlMs: number): Promise<RawNews>;
+  /** Any number of user, connection, status, remaining ms. */
+  cityRegister(run: string, ...leases: (string | number)[]): Promise<RawNews>;
+  cityClose(user: string, conn: string, graceMs: number): Promise<RawNews>;
+  cityDrop(user: string, conn: string): Promise<RawNews>;
+  /** epoch, transitions, departures [room, user, members_online], lease held, more to do. */
+  cityReap(
+    run: string,
+    limit: number,
+    calmMs: number,
+  ): Promise<[string, RawTransition[], [string, string, number][], number, number]>;
+  /** epoch, version, calm, [user, last seen]… online and away (to the index `last`, -1 for all), how many of each. */
+  citySnapshot(last: number): Promise<[string, number, number, string[], string[], number, number]>;
+  /** For each user: status, last seen, rooms open. */
+  cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[]][]>;
+  /** Whether the lease was still held. */
+  cityRenew(run: string, leaseMs: number): Promise<number>;
+  cityRetire(run: string, leaseMs: number): Promise<number>;
+  /** Any number of room, user, connection; whether the last was the user's first, and its room's users. */
+  cityOpen(run: string, ...opened: string[]): Promise<[number, number]>;
+  /** Whether it was the user's last connection in the room, and the room's users. */
+  cityShut(run: string, room: string, user: string, conn: string): Promise<[number, number]>;
+}
+
+/** The scripts on `redis`, defined at the first call for each connection. */
+export function presenceScripts(redis: Redis): ScriptCalls {
+  for (const [name, lua] of Object.entries(SCRIPTS)) {
+    if (!(name in redis)) redis.defineCommand(name, { numberOfKeys: 0, lua });
+  }
+  return redis as unknown as ScriptCalls;
+}

@@ -1,0 +1,135 @@
+/** Rooms, membership and read marks in PostgreSQL. */
+import type { Room } from '../contract/rooms.ts';
+import type { Db } from '../platform/db.ts';
+import { rows } from '../platform/db.ts';
+
+/** A room as the database knows it; `members_online` is Redis's to say. */
+export type StoredRoom = Omit<Room, 'members_online'>;
+
+const ROOM = `
+  select r.id, r.slug, r.name, r.description, r.is_default, r.created_at, r.created_by, h.last_event_at last_event,
+         h.last_seq, h.last_change_seq, m.user_id is not null joined,
+         h.last_seq - coalesce(k.last_read_seq, 0) unread
+  from city_rooms r
+  join city_room_heads h on h.room_id = r.id
+  left join city_room_members m on m.room_id = r.id and m.user_id = :userId
+  left join city_read_marks k on k.room_id = r.id and k.user_id = :userId`;
+
+/** Default rooms first, then by name. */
+export function listRooms(db: Db, userId: string, limit: number, offset: number): Promise<StoredRoom[]> {
+  const order = 'order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset';
+  return rows<StoredRoom>(db, `${ROOM} ${order}`, { userId, limit, offset });
+}
+
+export async function findRoom(db: Db, userId: string, roomId: string): Promise<StoredRoom | undefined> {
+  const [room] = await rows<StoredRoom>(db, `${ROOM} where r.id = :roomId`, { userId, roomId });
+  return room;
+}
+
+interface NewRoom {
+  slug: string;
+  name: string;
+  description: string | null;
+  is_default: boolean;
+  created_by: string | null;
+}
+
+export const roomIdOf = (slug: string) => `room_city_${slug}`;
+
+/** Creates a room with an empty log; false when its slug is taken. */
+export async function insertRoom(db: Db, room: NewRoom): Promise<boolean> {
+  const [created] = await rows(
+    db,
+    `with room as (
+       insert into city_rooms (id, slug, name, description, is_default, created_by)
+       values (:id, :slug, :name, :description, :is_default, :created_by)
+       on conflict do nothing returning id
+     )
+     insert into city_room_heads (room_id) select id from room returning room_id`,
+    { id: roomIdOf(room.slug), ...room },
+  );
+  return created !== undefined;
+}
+
+/** Makes rooms that exist default ones. */
+export async function markDefault(db: Db, roomIds: string[]): Promise<void> {
+  await db.raw('update city_rooms set is_default = true where id = any(?) and not is_default', [
+    roomIds as never,
+  ]);
+}
+
+/** Makes the user a member; false when there is no such room. */
+export async function insertMember(db: Db, roomId: string, userId: string): Promise<boolean> {
+  const found = await rows(
+    db,
+    `with room as (select id from city_rooms where id = :roomId),
+          joined as (insert into city_room_members (room_id, user_id) select id, :userId from room
+                     on conflict do nothing)
+     select id from room`,
+    { roomId, userId },
+  );
+  return found.length > 0;
+}
+
+/** Ends the membership; false when there is no such room. */
+export async function deleteMember(db: Db, roomId: string, userId: string): Promise<boolean> {
+  const found = await rows(
+    db,
+    `with room as (select id from city_rooms where id = :roomId),
+          gone as (delete from city_room_members where room_id = :roomId and user_id = :userId)
+     select id from room`,
+    { roomId, userId },
+  );
+  return found.length > 0;
+}
+
+export interface StoredMember {
+  user_id: string;
+  joined_at: string;
+}
+
+/**
+ * Members by id, after `after`: those among `present`, or those who are not.
+ */
+export function listMembers(
+  db: Db,
+  roomId: string,
+  page: { present: string[]; among: boolean; after: string; limit: number },
+): Promise<StoredMember[]> {
+  return rows<StoredMember>(
+    db,
+    `select user_id, joined_at from city_room_members
+     where room_id = :roomId and user_id > :after and (user_id = any(:present)) = :among
+     order by user_id limit :limit`,
+    { roomId, ...page, present: page.present as never },
+  );
+}
+
+/** Moves a read mark forward, at most to the room's last message; undefined when there is no such room. */
+export async function moveReadMark(
+  db: Db,
+  roomId: string,
+  userId: string,
+  seq: number,
+): Promise<{ last_read_seq: number; last_seq: number } | undefined> {
+  const [mark] = await rows<{ last_read_seq: number; last_seq: number }>(
+    db,
+    `with head as (select last_seq from city_room_heads where room_id = :roomId),
+          mark as (
+            insert into city_read_marks as k (user_id, room_id, last_read_seq)
+            select :userId, :roomId, least(:seq::bigint, last_seq) from head
+            on conflict (user_id, room_id)
+            do update set last_read_seq = greatest(k.last_read_seq, excluded.last_read_seq)
+            returning last_read_seq
+          )
+     select mark.last_read_seq, head.last_seq from mark, head`,
+    { roomId, userId, seq },
+  );
+  return mark;
+}
+
+/** How many rooms there are, and how many messages were ever sent in them. */
+export async function totals(db: Db): Promise<{ rooms: number; messages: number }> {
+  const sql = 'select count(*)::int rooms, coalesce(sum(last_seq), 0)::bigint messages from city_room_heads';
+  return (await rows<{ rooms: number; messages: number }>(db, sql))[0]!;
+}

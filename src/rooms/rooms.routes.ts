@@ -1,0 +1,49 @@
+/** REST calls about rooms, membership and read marks. */
+import type { Route } from '../platform/http.ts';
+import type { Occupancy } from '../presence/occupancy.ts';
+import type { Rooms } from './rooms.service.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+interface RoomRouteDeps {
+  rooms: Rooms;
+  occupancy: Occupancy;
+  subscriptions: Subscriptions;
+}
+
+export function roomRoutes(route: Route, { rooms, occupancy, subscriptions }: RoomRouteDeps): void {
+  const membersOnline = async (roomId: string) => (await occupancy.counts([roomId])).get(roomId) ?? 0;
+
+  route('listRooms', async ({ caller, query }) => ({ body: await rooms.list(caller, query) }));
+
+  route(
+    'createRoom',
+    async ({ caller, body }) => ({ status: 201, body: await rooms.create(caller, body) }),
+    'new_room',
+  );
+
+  route('getRoom', async ({ caller, params }) => ({ body: await rooms.detail(caller, params.room_id) }));
+
+  route('joinRoom', async ({ caller, params: { room_id } }) => {
+    await rooms.join(caller, room_id);
+    const body = { room_id, user_id: caller.id, joined: true, members_online: await membersOnline(room_id) };
+    return { body };
+  });
+
+  route('leaveRoom', async ({ caller, params: { room_id } }) => {
+    await rooms.leave(caller, room_id);
+    // Counted before the other nodes have heard of it, less the caller where some node still counts them.
+    await subscriptions.close({ room_id, user_id: caller.id, reason: 'left' });
+    const [count, stillOpen] = await Promise.all([membersOnline(room_id), occupancy.roomsOf(caller.id)]);
+    const members_online = stillOpen.includes(room_id) ? Math.max(0, count - 1) : count;
+    return { body: { room_id, user_id: caller.id, joined: false, members_online } };
+  });
+
+  route('listMembers', async ({ caller, params, query }) => {
+    await rooms.get(caller, params.room_id);
+    return { body: await rooms.members(params.room_id, query) };
+  });
+
+  route('markRead', async ({ caller, params, body }) => ({
+    body: await rooms.markRead(caller, params.room_id, body.seq),
+  }));
+}

@@ -1,0 +1,174 @@
+/** Rooms: what there is, who is a member, what is read. */
+import slugify from '@sindresorhus/slugify';
+import type { Caller } from '../auth/caller.ts';
+import type { Message } from '../contract/messages.ts';
+import type { CreateRoom, ReadMark, Room } from '../contract/rooms.ts';
+import { SLUG, SLUG_MAX } from '../contract/primitives.ts';
+import type { Feed } from '../feed/feed.service.ts';
+import type { Db } from '../platform/db.ts';
+import { AppError } from '../platform/errors.ts';
+import type { Occupancy } from '../presence/occupancy.ts';
+import type { Presence } from '../presence/presence.service.ts';
+import { readBefore, readChanges } from '../room-log/log.repo.ts';
+import type { Head } from '../room-log/log.repo.ts';
+import type { Users } from '../users/users.service.ts';
+import { createMemberPages } from './member-pages.ts';
+import {
+  deleteMember,
+  findRoom,
+  insertMember,
+  insertRoom,
+  listRooms,
+  markDefault,
+  moveReadMark,
+  roomIdOf,
+  totals,
+} from './rooms.repo.ts';
+import type { StoredRoom } from './rooms.repo.ts';
+
+const LAST_MESSAGES = 50;
+const RESUME_MAX = 1_000;
+const ONLINE_MEMBERS_MAX = 200;
+
+interface RoomsDeps {
+  db: Db;
+  users: Users;
+  feed: Feed;
+  presence: Presence;
+  occupancy: Occupancy;
+}
+
+/** A room with messages, all out of one state of its log. */
+export interface RoomSnapshot {
+  head: Head;
+  room: Room;
+  messages: Message[];
+  has_more: boolean;
+}
+
+export type Rooms = ReturnType<typeof createRooms>;
+
+export const noSuchRoom = () => new AppError('not_found', 'There is no such room.');
+
+/** The slug of a name, transliterated. @throws AppError invalid when the name yields none */
+export function slugOf(name: string): string {
+  const slug = slugify(name, { decamelize: false }).slice(0, SLUG_MAX).replace(/-+$/, '');
+  if (!SLUG.test(slug)) {
+    const errors = [{ path: 'name', message: 'yields no slug; give one' }];
+    throw new AppError('invalid', 'The request body is not valid.', { errors });
+  }
+  return slug;
+}
+
+export function createRooms({ db, users, feed, presence, occupancy }: RoomsDeps) {
+  const withCounts = async (stored: StoredRoom[]): Promise<Room[]> => {
+    const counts = await occupancy.counts(stored.map(({ id }) => id));
+    return stored.map((room) => ({ ...room, members_online: counts.get(room.id) ?? 0 }));
+  };
+
+  const get = async (caller: Caller, roomId: string): Promise<Room> => {
+    const stored = await findRoom(db, caller.id, roomId);
+    if (!stored) throw noSuchRoom();
+    return (await withCounts([stored]))[0]!;
+  };
+
+  /** The last messages, or with `since` what changed after it; ≤ 1,000, and whether there is more. */
+  const snapshot = async (caller: Caller, roomId: string, since?: number): Promise<RoomSnapshot> => {
+    const [room, slice] = await Promise.all([
+      get(caller, roomId),
+      since === undefined
+        ? readBefore(db, roomId, Number.MAX_SAFE_INTEGER, LAST_MESSAGES + 1)
+        : readChanges(db, roomId, since, RESUME_MAX + 1),
+    ]);
+    if (!slice) throw noSuchRoom();
+    const { head } = slice;
+    const messages =
+      since === undefined
+        ? slice.messages.slice(0, LAST_MESSAGES).reverse()
+        : slice.messages.slice(0, RESUME_MAX);
+    const read = room.last_seq - room.unread;
+    return {
+      head,
+      room: {
+        ...room,
+        last_seq: head.last_seq,
+        last_change_seq: head.last_change_seq,
+        unread: Math.max(0, head.last_seq - read),
+      },
+      messages,
+      has_more: messages.length < slice.messages.length,
+    };
+  };
+
+  return {
+    get,
+    snapshot,
+    members: createMemberPages({ db, users, presence }),
+
+    async list(caller: Caller, { limit, offset }: { limit: number; offset: number }): Promise<Room[]> {
+      return withCounts(await listRooms(db, caller.id, limit, offset));
+    },
+
+    /** @throws AppError room_exists; invalid when no slug is given and the name yields none */
+    async create(caller: Caller, { name, slug = slugOf(name), description }: CreateRoom): Promise<Room> {
+      const username = await users.nameOf(caller);
+      await db.transaction(async (trx) => {
+        const room = {
+          slug,
+          name,
+          description: description ?? null,
+          is_default: false,
+          created_by: caller.id,
+        };
+        if (!(await insertRoom(trx, room)))
+          throw new AppError('room_exists', `A room ${slug} exists already.`);
+        await feed.roomCreated(trx, {
+          room_id: roomIdOf(slug),
+          user_id: caller.id,
+          payload: { name, slug, username },
+        });
+      });
+      feed.published();
+      return get(caller, roomIdOf(slug));
+    },
+
+    /** A room with its last messages and who has it open. */
+    async detail(caller: Caller, roomId: string) {
+      const [{ room, messages }, online_members] = await Promise.all([
+        snapshot(caller, roomId),
+        occupancy.members(roomId, ONLINE_MEMBERS_MAX),
+      ]);
+      return { room, messages, members_online: room.members_online, online_members };
+    },
+
+    /** @throws AppError not_found */
+    async join(caller: Caller, roomId: string): Promise<void> {
+      if (!(await insertMember(db, roomId, caller.id))) throw noSuchRoom();
+    },
+
+    /** @throws AppError not_found */
+    async leave(caller: Caller, roomId: string): Promise<void> {
+      if (!(await deleteMember(db, roomId, caller.id))) throw noSuchRoom();
+    },
+
+    async markRead(caller: Caller, roomId: string, seq: number): Promise<ReadMark> {
+      const mark = await moveReadMark(db, roomId, caller.id, seq);
+      if (!mark) throw noSuchRoom();
+      const { last_read_seq, last_seq } = mark;
+      return { room_id: roomId, last_read_seq, unread: last_seq - last_read_seq };
+    },
+
+    totals: () => totals(db),
+
+    /** Makes sure that the rooms of `slugs` exist and are default ones. */
+    async ensureDefaults(slugs: string[]): Promise<void> {
+      for (const slug of slugs) {
+        const name = slug.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => {
+          return (dash ? ' ' : '') + letter.toUpperCase();
+        });
+        await insertRoom(db, { slug, name, description: null, is_default: true, created_by: null });
+      }
+      await markDefault(db, slugs.map(roomIdOf));
+    },
+  };
+}

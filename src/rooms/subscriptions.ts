@@ -1,0 +1,137 @@
+/** Which sockets of this node have which rooms open: joining, leaving, disconnecting, and being taken out. */
+import type { Caller } from '../auth/caller.ts';
+import { createKeyedQueue } from '../platform/keyed-queue.ts';
+import { userChannel } from '../platform/io.ts';
+import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { Occupancy } from '../presence/occupancy.ts';
+import type { RoomLog } from '../room-log/room-log.ts';
+import type { Users } from '../users/users.service.ts';
+import type { RoomNotices } from './room-notices.ts';
+import type { Rooms, RoomSnapshot } from './rooms.service.ts';
+
+type CloseReason = 'left' | 'banned' | 'kicked' | 'deleted';
+
+interface Closing {
+  room_id: string;
+  user_id: string;
+  reason: CloseReason;
+}
+
+const NEWS = 'room-closing';
+
+interface SubscriptionDeps {
+  namespace: RoomsNamespace;
+  rooms: Rooms;
+  roomLog: RoomLog;
+  occupancy: Occupancy;
+  users: Users;
+  notices: RoomNotices;
+  log: Logger;
+}
+
+export type Subscriptions = ReturnType<typeof createSubscriptions>;
+
+export function createSubscriptions(deps: SubscriptionDeps) {
+  const { namespace, rooms, roomLog, occupancy, users, notices, log } = deps;
+  /** The rooms that each socket has open. */
+  const open = new Map<string, Set<string>>();
+  // A join, a leave and a disconnect of one socket and room take effect in the order in which they came.
+  const inTurn = createKeyedQueue();
+  const key = (socket: RoomsSocket, roomId: string) => `${socket.id} ${roomId}`;
+
+  const closeNow = async (socket: RoomsSocket, roomId: string) => {
+    if (!open.get(socket.id)?.delete(roomId)) return;
+    roomLog.leave(socket, roomId);
+    const { caller } = socket.data;
+    const { last, members_online } = await occupancy.close(socket.id, caller.id, roomId);
+    if (last) await notices.left(roomId, caller.id, members_online);
+  };
+
+  const evict = async ({ room_id, user_id, reason }: Closing) => {
+    const sockets = [...(namespace.adapter.rooms.get(userChannel(user_id)) ?? [])];
+    await Promise.all(
+      sockets.map(async (id) => {
+        const socket = namespace.sockets.get(id);
+        if (!socket) return;
+        await inTurn(key(socket, room_id), async () => {
+          if (!open.get(id)?.has(room_id)) return;
+          await closeNow(socket, room_id);
+          socket.emit('room.closed', { room_id, reason });
+        });
+      }),
+    );
+  };
+
+  return {
+    has: (socket: RoomsSocket, roomId: string) => open.get(socket.id)?.has(roomId) ?? false,
+
+    /** The rooms that some socket here has open. */
+    rooms: () => new Set([...open.values()].flatMap((roomIds) => [...roomIds])),
+
+    /**
+     * Makes the caller a member, subscribes the socket and hands out the snapshot; the live log follows in the same
+     * tick. Joining again answers a new snapshot.
+     * @throws AppError not_found, unavailable
+     */
+    async join(
+      socket: RoomsSocket,
+      caller: Caller,
+      roomId: string,
+      since: number | undefined,
+      answer: (snapshot: RoomSnapshot) => void,
+    ): Promise<void> {
+      await inTurn(key(socket, roomId), async () => {
+        await rooms.join(caller, roomId);
+        const opened = open.get(socket.id);
+        if (!opened || !socket.connected) return;
+        const again = opened.has(roomId);
+        opened.add(roomId);
+        const { first, members_online } = await occupancy.open(socket.id, caller.id, roomId);
+        let answered = false;
+        try {
+          answered = await roomLog.join(socket, roomId, () => rooms.snapshot(caller, roomId, since), answer);
+        } finally {
+          if (!answered && !again) await closeNow(socket, roomId);
+        }
+        if (answered && first)
+          await notices.joined(socket, roomId, await users.nameOf(caller), members_online);
+      });
+    },
+
+    /** Ends the subscription of one socket. */
+    leave: (socket: RoomsSocket, roomId: string) =>
+      inTurn(key(socket, roomId), () => closeNow(socket, roomId)),
+
+    /** Takes all the user's sockets out of the room, here at once and on the other nodes as they hear of it. */
+    async close(closing: Closing): Promise<void> {
+      namespace.serverSideEmit(NEWS, closing as never);
+      await evict(closing);
+    },
+
+    /** Follows a connected socket until it goes. */
+    attach(socket: RoomsSocket): void {
+      open.set(socket.id, new Set());
+      socket.on('disconnect', () => {
+        const roomIds = [...(open.get(socket.id) ?? [])];
+        const closing = roomIds.map((roomId) => inTurn(key(socket, roomId), () => closeNow(socket, roomId)));
+        Promise.all(closing)
+          .catch((error: unknown) =>
+            log.warn({ err: error, socket_id: socket.id }, 'a leave was not announced'),
+          )
+          .finally(() => open.delete(socket.id));
+      });
+    },
+
+    start(): void {
+      namespace.on(
+        NEWS as never,
+        ((closing: Closing) => {
+          evict(closing).catch((error: unknown) =>
+            log.warn({ err: error, ...closing }, 'a room was not closed'),
+          );
+        }) as never,
+      );
+    },
+  };
+}

@@ -1,0 +1,2 @@
+/** Stops what global-setup.ts started. */
+export { stopServices as default } from './services.ts';
