@@ -3,7 +3,12 @@ const FEATURES = 'auth|users|rooms|messages|presence|feed|second-me|agents-core|
 
 module.exports = {
   forbidden: [
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'contract-imports-only-zod',
       severity: 'error',
@@ -18,7 +23,8 @@ module.exports = {
     },
     {
       name: 'features-meet-through-services',
-      comment: 'Another feature’s repo is read only within the feature; the room log’s repo is its public read side.',
+      comment:
+        'Another feature’s repo is read only within the feature; the room log’s repo is its public read side.',
       severity: 'error',
       from: { path: `^src/(${FEATURES})/` },
       to: { path: '\\.(repo|store)\\.ts$', pathNot: ['^src/$1/', '^src/room-log/log\\.repo\\.ts$'] },
@@ -27,7 +33,10 @@ module.exports = {
       name: 'edges-do-not-touch-storage',
       severity: 'error',
       from: { path: '\\.(routes|socket)\\.ts$' },
-      to: { path: '(\\.(repo|store)\\.ts$|^src/platform/(db|redis)\\.ts$)', dependencyTypesNot: ['type-only'] },
+      to: {
+        path: '(\\.(repo|store)\\.ts$|^src/platform/(db|redis)\\.ts$)',
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'services-do-not-know-their-edges',
@@ -52,6 +61,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: 'specify',
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 };

@@ -5,7 +5,14 @@ export default tseslint.config(
 
   ...tseslint.configs.recommended,
   {
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: {
+        projectService: {
+          allowDefaultProject: ['*.js', '*.mjs', '.dependency-cruiser.cjs', 'vite.config.ts'],
+        },
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
   },
   {
     files: ['src/**/*.ts', 'dev/**/*.ts', 'test/**/*.ts', 'migrations/**/*.ts', 'seeds/**/*.ts'],
@@ -40,7 +47,7 @@ export default tseslint.config(
         },
         {
           selector:
-            "CallExpression[callee.property.name=/^(fetchSockets|disconnectSockets|serverSideEmitWithAck)$/]",
+            'CallExpression[callee.property.name=/^(fetchSockets|disconnectSockets|serverSideEmitWithAck)$/]',
           message: 'Cluster-wide calls wait for every node; never on a request path.',
         },
       ],

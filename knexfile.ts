@@ -5,7 +5,7 @@ import { migrationSource } from './src/platform/migrate.ts';
 
 const config: Knex.Config = {
   client: 'pg',
-  connection: readDatabaseUrl(),
+  connection: () => ({ connectionString: readDatabaseUrl() }),
   migrations: { migrationSource },
   seeds: { directory: './seeds', loadExtensions: ['.ts'] },
 };

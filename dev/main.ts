@@ -110,9 +110,16 @@ async function startCity(count: number): Promise<void> {
   console.log(await announcement(ports, Object.fromEntries(own), signs));
 }
 
+/** A killed npm says nothing: that it is gone shows in our parent, which is another one then. */
+function endWithParent(): void {
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && void end('npm has gone', 0), 1_000).unref();
+}
+
 const { nodes } = readOptions({ nodes: { type: 'string', default: '1' } });
 if (!/^\d+$/.test(nodes) || Number(nodes) < 1 || Number(nodes) > NODES_MAX) {
   exitWrong(`--nodes must be a number from 1 to ${NODES_MAX}`);
 }
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void end(signal, 0));
+if (given('npm_lifecycle_event')) endWithParent();
 await startCity(Number(nodes)).catch((error: unknown) => end((error as Error).message, 1));

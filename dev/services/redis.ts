@@ -8,6 +8,8 @@ import { redisBinary } from './redis-binary.ts';
 
 export interface RedisOptions {
   dataDir: string;
+  /** A free one when absent. */
+  port?: number;
   /** False for throw-away data: nothing is written to disk. */
   durable: boolean;
   log: Log;
@@ -16,15 +18,15 @@ export interface RedisOptions {
 /** Databases of the private Redis: numbers 0 to 63. */
 export const REDIS_DATABASES = 64;
 
-/** Starts Redis on a free port of 127.0.0.1. Ends with this process, however this process ends. */
-export async function startRedis({ dataDir, durable, log }: RedisOptions): Promise<Service> {
+/** Starts Redis on 127.0.0.1. Ends with this process, however this process ends. */
+export async function startRedis({ dataDir, port: wanted, durable, log }: RedisOptions): Promise<Service> {
   const folder = resolve(dataDir);
   const pidFile = join(folder, 'redis.pid');
   const binary = redisBinary(log);
   mkdirSync(folder, { recursive: true });
   await untilUnused(pidFile, binary.name, log, 'REDIS_URL');
 
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   const settings = Object.entries({
     bind: '127.0.0.1',
     port: String(port),

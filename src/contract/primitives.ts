@@ -6,7 +6,6 @@ const prefixed = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_${U
 
 /** A caller: a citizen `u_…` or a service `svc_…`. */
 export const CallerId = z.string().regex(/^(u|svc)_[A-Za-z0-9_-]{1,64}$/);
-export const UserId = z.string().regex(/^u_[A-Za-z0-9_-]{1,64}$/);
 export const AgentId = z.string().regex(/^ag_[A-Za-z0-9_-]{1,64}$/);
 export const MessageId = prefixed('m_city');
 export const FeedEventId = prefixed('evt_city');

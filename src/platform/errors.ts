@@ -50,13 +50,16 @@ const TEMPORARY_CODE =
 const TEMPORARY_MESSAGE =
   /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|Query read timeout|Timeout acquiring a connection|Client has encountered a connection error|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection/i;
 
+/** Redis is up but cannot serve: loading, a replica, out of memory, unable to persist, in a script. */
+const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY) /;
+
 /** Whether `error` says that PostgreSQL or Redis cannot answer now, so that the same call may succeed later. */
 export function isTemporary(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error instanceof AggregateError && error.errors.some(isTemporary)) return true;
-  const code = (error as { code?: unknown }).code;
+  // By shape, not by class: errors of Node itself may belong to another realm.
+  const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
+  if (Array.isArray(errors) && errors.some(isTemporary)) return true;
   if (typeof code === 'string' && TEMPORARY_CODE.test(code)) return true;
-  return TEMPORARY_MESSAGE.test(error.message) || /^(LOADING|READONLY|OOM|MISCONF|BUSY) /.test(error.message);
+  return typeof message === 'string' && (TEMPORARY_MESSAGE.test(message) || REDIS_REFUSAL.test(message));
 }
 
 /** `error` as the caller may see it: AppErrors as they are, storage trouble `unavailable`, all else `internal`. */

@@ -1,7 +1,5 @@
 /** Runs tasks one after the other for each key, side by side for different keys. */
 
-export type KeyedQueue = ReturnType<typeof createKeyedQueue>;
-
 export function createKeyedQueue() {
   const tails = new Map<string, Promise<unknown>>();
   /** Runs `task` once every earlier task of `key` has ended, however they ended; settles as it does. */

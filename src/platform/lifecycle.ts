@@ -2,8 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from './logger.ts';
 
-export type Lifecycle = ReturnType<typeof createLifecycle>;
-
 export function createLifecycle(log: Logger) {
   const resources: { name: string; release: () => Promise<void> | void }[] = [];
   return {

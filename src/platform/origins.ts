@@ -3,8 +3,6 @@ import type { IncomingMessage } from 'node:http';
 
 const LOCALHOST = /^(localhost|127\.0\.0\.1|\[::1\]|[a-z0-9-]+\.localhost)$/i;
 
-export type Origins = ReturnType<typeof createOrigins>;
-
 /** The configured origins; without any, the server's own, and any localhost outside production. */
 export function createOrigins({ allowed, production }: { allowed: string[]; production: boolean }) {
   const allows = (origin: string): boolean => {

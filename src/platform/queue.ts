@@ -140,7 +140,8 @@ export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
         sleep(deadlineMs, undefined, { signal: deadline.signal }).catch(() => {}),
       ]);
       deadline.abort();
-      for (const each of links) each.disconnect();
+      // Dropping what has ended would leave a timer of ioredis behind.
+      for (const each of links) if (each.status !== 'end') each.disconnect();
     },
   };
 }

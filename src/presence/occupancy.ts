@@ -36,7 +36,8 @@ function createLocal() {
   return {
     openings: openings as ReadonlyMap<string, Opening>,
     usersOf,
-    roomsOf: (userId: string) => [...rooms].filter(([, users]) => users.has(userId)).map(([roomId]) => roomId),
+    roomsOf: (userId: string) =>
+      [...rooms].filter(([, users]) => users.has(userId)).map(([roomId]) => roomId),
     /** Whether it is the user's first connection in the room on this node. */
     add(opening: Opening): boolean {
       const { roomId, userId } = opening;

@@ -1,12 +1,12 @@
 /** Presence: connections of this node, their leases and transitions, and what the rest of the city asks about them. */
 import { Counter } from 'prom-client';
-import {
-  AWAY_AFTER_MS,
-  CITY_VIEW_MAX,
-  HEARTBEAT_INTERVAL_S,
-  PRESENCE_TTL_S,
+import { AWAY_AFTER_MS, CITY_VIEW_MAX, HEARTBEAT_INTERVAL_S, PRESENCE_TTL_S } from '../contract/presence.ts';
+import type {
+  Heartbeat,
+  PresenceSnapshot,
+  PresenceSubscription,
+  UserPresence,
 } from '../contract/presence.ts';
-import type { Heartbeat, PresenceSnapshot, PresenceSubscription, UserPresence } from '../contract/presence.ts';
 import { AppError, isTemporary } from '../platform/errors.ts';
 import type { PresenceNamespace, PresenceSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -197,7 +197,11 @@ export function createPresence(deps: PresenceDeps) {
      * Counts `source` (such as matrix) as one more connection of the user for 40 s; offline ends it at once.
      * @throws the Redis error (isTemporary)
      */
-    async setFromOutside(userId: string, source: string, status: 'online' | 'away' | 'offline'): Promise<void> {
+    async setFromOutside(
+      userId: string,
+      source: string,
+      status: 'online' | 'away' | 'offline',
+    ): Promise<void> {
       const connection = `@${source}`;
       const changed: News =
         status === 'offline'

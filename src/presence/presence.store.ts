@@ -92,9 +92,11 @@ export async function reap(scripts: ScriptCalls, run: string, calmMs: number) {
   const [epoch, transitions, departures, held, more] = await scripts.cityReap(run, BATCH, calmMs);
   return {
     news: toNews([epoch, transitions]),
-    departures: departures.map(
-      ([room_id, user_id, members_online]): Departure => ({ room_id, user_id, members_online }),
-    ),
+    departures: departures.map(([room_id, user_id, members_online]): Departure => ({
+      room_id,
+      user_id,
+      members_online,
+    })),
     held: held === 1,
     more: more === 1,
   };

@@ -55,8 +55,6 @@ interface SequencerDeps {
   pollMs?: number;
 }
 
-export type Sequencer = ReturnType<typeof createSequencer>;
-
 export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: SequencerDeps) {
   const cursors = new Map<string, Cursor>();
   const stop = new AbortController();

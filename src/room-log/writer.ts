@@ -29,8 +29,6 @@ interface WriterDeps {
   onCommitted(messages: Message[]): void;
 }
 
-export type Writer = ReturnType<typeof createWriter>;
-
 export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   const queue: Pending[] = [];
   let running: Promise<void> | undefined;

@@ -20,7 +20,7 @@ import { connect } from '../support/sockets.ts';
 import type { TestSocket } from '../support/sockets.ts';
 
 export const FAST_LEASE = { leaseMs: 1_200, renewMs: 300, retireMs: 400 };
-const FAST = { graceMs: 600, reapMs: 50, checkMs: 400, calmMs: 1_000 };
+const FAST = { graceMs: 1_200, reapMs: 50, checkMs: 400, calmMs: 1_000 };
 
 /** A TCP link to Redis that can be cut and mended. */
 async function createLink(target: URL) {
@@ -122,7 +122,8 @@ async function startNode(redisUrl: string, options: NodeOptions) {
       await presence.stop();
       await lease.stop();
       await io.server.close();
-      await redis.subscriber.ping().catch(() => {}); // the adapter does not wait for its unsubscriptions
+      // The adapter does not wait for its unsubscriptions.
+      if (redis.subscriber.status === 'ready') await redis.subscriber.ping().catch(() => {});
       await redis.close();
       await link.close();
     },

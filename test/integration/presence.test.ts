@@ -99,6 +99,7 @@ describe('statuses', () => {
     const before = await come(alice, 0);
     await sees(observer, alice, 'online');
     before.close();
+    await settled(observer); // a window has passed without alice
     await come(alice, 2);
     const leases = `city:presence:leases:${alice}`;
     await until(async () => (await city.redis.hlen(leases)) === 1, 'the old lease is reaped');
@@ -174,7 +175,10 @@ describe('what a connection is told', () => {
     const { users } = await tab.next('presence.bulk_update');
     const ids = users.map(({ user_id }: UserPresence) => user_id);
     expect(ids).toEqual(expect.arrayContaining([alice, bob]));
-    expect(await tab.next('presence.count')).toEqual({ online: expect.any(Number), away: expect.any(Number) });
+    expect(await tab.next('presence.count')).toEqual({
+      online: expect.any(Number),
+      away: expect.any(Number),
+    });
   });
 
   it('neither misses nor repeats what happens around the connecting, within one window', async () => {
@@ -199,11 +203,13 @@ describe('what a connection is told', () => {
     const crowd = Array.from({ length: 20 }, someone);
     const passing = someone();
     const { presence } = city.nodes[0]!;
-    await Promise.all([
-      ...crowd.map((id) => presence.setFromOutside(id, 'test', 'online')),
-      presence.setFromOutside(passing, 'test', 'online'),
-      presence.setFromOutside(passing, 'test', 'offline'),
-    ]);
+    const { present } = city.nodes[1]!.presence;
+    for (const userId of [passing, ...crowd]) void presence.setFromOutside(userId, 'test', 'online');
+    await until(() => present().has(crowd.at(-1)!), 'the observing node knows');
+    await presence.setFromOutside(passing, 'test', 'offline');
+    const last = someone();
+    crowd.push(last);
+    await presence.setFromOutside(last, 'test', 'online');
     const { users } = await observer.next('presence.bulk_update', (payload) =>
       payload.users.some(({ user_id }: UserPresence) => user_id === crowd[0]),
     );

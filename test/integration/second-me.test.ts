@@ -482,7 +482,9 @@ describe('one key, one reply', () => {
 
 describe('limits', () => {
   test('two run, ten wait, the thirteenth is refused; all twelve are done once', async () => {
-    const nodes = [await startNode(), await startNode()];
+    // Without a sweep: what ends brings the next one on.
+    const timings = { rescueMs: 60_000, sweepMs: 60_000 };
+    const nodes = [await startNode({ timings }), await startNode({ timings })];
     const held: Call[] = [];
     core.behave = (call) => void held.push(call);
     const ids = await Promise.all(
@@ -517,7 +519,7 @@ describe('limits', () => {
 describe('cancelling', () => {
   test('a running one is aborted on its worker, a queued one never runs, a finished one stays', async () => {
     const api = await startNode({ works: false });
-    await startNode();
+    await startNode({ timings: { leaseMs: 60_000, renewMs: 60_000 } });
     const alice = api.as(ALICE);
     const socket = await api.socket(ALICE);
     const held: Call[] = [];

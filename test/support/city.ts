@@ -18,11 +18,17 @@ interface CityOptions {
   /** Environment of each node; one node with the defaults when absent. */
   nodes?: Record<string, string>[];
   env?: Record<string, string>;
+  /** Services of the test's own, for those that break them. */
+  databaseUrl?: string;
+  redisUrl?: string;
 }
 
 /** Starts the nodes; `stop` stops them and drops what they were given. */
-export async function startCity({ nodes = [{}], env = {} }: CityOptions = {}) {
-  const [database, redis] = await Promise.all([createDatabase(), leaseRedis()]);
+export async function startCity({ nodes = [{}], env = {}, databaseUrl, redisUrl }: CityOptions = {}) {
+  const [database, redis] = await Promise.all([
+    databaseUrl === undefined ? createDatabase() : { url: databaseUrl, drop: async () => {} },
+    redisUrl === undefined ? leaseRedis() : { url: redisUrl, release: async () => {} },
+  ]);
   const tokens = createTokens({ key: { kind: 'secret', secret: SECRET } });
   const base = {
     NODE_ENV: 'test',

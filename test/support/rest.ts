@@ -8,8 +8,6 @@ export interface RestAnswer {
   body: any;
 }
 
-export type Rest = ReturnType<typeof createRest>;
-
 export function createRest(base: string, token: string | undefined) {
   return async (
     method: string,

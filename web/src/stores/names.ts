@@ -20,4 +20,3 @@ export function nameOf(known: Readonly<Record<string, string>>, id: string): str
   return known[id] ?? (session?.userId === id ? session.name : `User-${id.slice(-4)}`);
 }
 
-export const useName = (id: string): string => useStore(names, (known) => nameOf(known, id));

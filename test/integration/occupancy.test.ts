@@ -1,0 +1,99 @@
+/** Who has which room open, on several nodes, with and without Redis. */
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import type { Departure } from '../../src/presence/presence.store.ts';
+import { until } from '../support/until.ts';
+import { startPresenceCity } from './presence-nodes.ts';
+import type { PresenceCity, PresenceNode } from './presence-nodes.ts';
+
+const ROOM = 'room_city_general';
+const OTHER = 'room_city_science';
+
+let city: PresenceCity;
+let a: PresenceNode, b: PresenceNode, c: PresenceNode;
+const departures: Departure[] = [];
+
+beforeEach(async () => {
+  city = await startPresenceCity(3);
+  [a, b, c] = city.nodes as [PresenceNode, PresenceNode, PresenceNode];
+  departures.length = 0;
+  for (const { occupancy } of city.nodes) occupancy.onDeparture((departure) => departures.push(departure));
+});
+afterEach(() => city.stop());
+
+it('tells the first connection in and the last out, over all nodes, and counts users', async () => {
+  expect(await a.occupancy.open('s1', 'u_alice', ROOM)).toEqual({ first: true, members_online: 1 });
+  expect(await a.occupancy.open('s1', 'u_alice', ROOM)).toEqual({ first: false, members_online: 1 });
+  expect(await b.occupancy.open('s2', 'u_alice', ROOM)).toEqual({ first: false, members_online: 1 });
+  expect(await b.occupancy.open('s3', 'u_bob', ROOM)).toEqual({ first: true, members_online: 2 });
+  await b.occupancy.open('s3', 'u_bob', OTHER);
+  expect(await c.occupancy.counts([ROOM, OTHER, 'room_city_none'])).toEqual(
+    new Map([
+      [ROOM, 2],
+      [OTHER, 1],
+      ['room_city_none', 0],
+    ]),
+  );
+  expect(await c.occupancy.members(ROOM, 200)).toEqual(['u_alice', 'u_bob']);
+  expect(await c.occupancy.members(ROOM, 1)).toHaveLength(1);
+  expect((await c.occupancy.roomsOf('u_bob')).sort()).toEqual([ROOM, OTHER]);
+
+  expect(await a.occupancy.close('s1', 'u_alice', ROOM)).toEqual({ last: false, members_online: 2 });
+  expect(await a.occupancy.close('s1', 'u_alice', ROOM)).toEqual({ last: false, members_online: 2 });
+  expect(await b.occupancy.close('s2', 'u_alice', ROOM)).toEqual({ last: true, members_online: 1 });
+  expect(await b.occupancy.close('s2', 'u_alice', ROOM)).toEqual({ last: false, members_online: 1 });
+  expect(await c.occupancy.roomsOf('u_alice')).toEqual([]);
+});
+
+it('hands each departure with a dead node to exactly one of the others, and takes it back when it wakes', async () => {
+  const crowd = Array.from({ length: 250 }, (_, i) => `u_${i}`);
+  await Promise.all(crowd.map((id, i) => a.occupancy.open(`s${i}`, id, ROOM)));
+  await a.occupancy.open('both-a', 'u_both', ROOM);
+  await b.occupancy.open('both-b', 'u_both', ROOM);
+  a.link.cut();
+  await until(() => departures.length >= crowd.length, 'everybody has gone');
+  expect(await b.occupancy.counts([ROOM])).toEqual(new Map([[ROOM, 1]]));
+  expect(departures.map(({ user_id }) => user_id).sort()).toEqual([...crowd].sort());
+  expect(Math.min(...departures.map(({ members_online }) => members_online))).toBe(1);
+
+  a.link.mend();
+  await until(async () => (await b.occupancy.counts([ROOM])).get(ROOM) === 251, 'everybody is back');
+  expect(departures).toHaveLength(crowd.length);
+});
+
+it('reaps what a node that stopped in good order left open', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  await a.stop();
+  await until(() => departures.length > 0, 'alice has gone');
+  expect(departures).toEqual([{ room_id: ROOM, user_id: 'u_alice', members_online: 0 }]);
+});
+
+it('answers from what this node knows while Redis is away, and makes good the rest when it is back', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  await a.occupancy.open('s2', 'u_bob', ROOM);
+  await b.occupancy.open('s9', 'u_zoe', ROOM);
+  a.link.cut();
+  await until(() => !a.redis.isUp(), 'the link is gone');
+  expect(await a.occupancy.open('s3', 'u_carol', ROOM)).toEqual({ first: true, members_online: 3 });
+  expect(await a.occupancy.open('s4', 'u_carol', ROOM)).toEqual({ first: false, members_online: 3 });
+  expect(await a.occupancy.close('s1', 'u_alice', ROOM)).toEqual({ last: true, members_online: 2 });
+  expect(await a.occupancy.counts([ROOM])).toEqual(new Map([[ROOM, 2]]));
+  expect(await a.occupancy.members(ROOM, 9)).toEqual(['u_bob', 'u_carol']);
+  expect(await a.occupancy.roomsOf('u_carol')).toEqual([ROOM]);
+  a.link.mend();
+  await until(
+    async () => (await b.occupancy.members(ROOM, 9)).join() === 'u_bob,u_carol,u_zoe',
+    'all is made good',
+  );
+  expect(departures).toEqual([]);
+});
+
+it('registers everything again when Redis was emptied', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  await b.occupancy.open('s2', 'u_bob', OTHER);
+  await city.redis.flushdb();
+  await until(async () => {
+    const counts = await c.occupancy.counts([ROOM, OTHER]);
+    return counts.get(ROOM) === 1 && counts.get(OTHER) === 1;
+  }, 'both rooms are open again');
+  expect(await a.occupancy.close('s1', 'u_alice', ROOM)).toEqual({ last: true, members_online: 0 });
+});
