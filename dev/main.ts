@@ -25,6 +25,10 @@ let ending = false;
 async function end(reason: string, code: number): Promise<void> {
   if (ending) return;
   ending = true;
+  if (started.length === 0) {
+    console.error(reason);
+    process.exit(code);
+  }
   log(`${reason}; stopping`);
   for (const stop of started.reverse()) {
     await stop().catch((error: unknown) => log(`while stopping: ${(error as Error).message}`));

@@ -27,7 +27,8 @@ export const Timestamp = z.iso.datetime({ precision: 3 }).describe('ISO 8601, UT
 export const Seq = z.int().min(0);
 
 const UNSTORABLE = /[\0\p{Cs}]/u;
-const VISIBLE = /[^\s\p{C}\p{Z}]/u;
+/** Not \p{C}: characters newer than this Node's Unicode, and private ones, show something. */
+const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u;
 
 function codePoints(text: string): number {
   let count = 0;

@@ -60,7 +60,7 @@ export async function readFeedChanges(
             e.tx::text, e.n, octet_length(e.payload::text) bytes, e.removed_at is not null removed, ${FEED_EVENT}
      from (select ${XMIN} xmin) now left join lateral (
        select * from city_feed_events e
-       where (e.tx, e.n) > (:tx::xid8, :n)
+       where (e.tx, e.n) > (:tx::xid8, :n) and e.tx < ${XMIN}
        order by e.tx, e.n limit :maxRows
      ) e on true
      order by e.tx, e.n`,

@@ -209,7 +209,8 @@ export function createRoutes(edge: HttpEdge) {
       const params = call.params.safeParse({ ...request.params });
       if (!params.success) throw new AppError('not_found', 'There is no such thing here.');
       const query = parse(call.query, { ...request.query }, 'query');
-      const body = parse(call.body, (await readBody(request, response)) ?? {}, 'request body');
+      const sent = await readBody(request, response);
+      const body = parse(call.body, sent === undefined ? {} : sent, 'request body');
       const input = { params: params.data, query, body, caller, request };
       const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
       response
@@ -235,15 +236,22 @@ export function createRoutes(edge: HttpEdge) {
   return { route, mount };
 }
 
+/** What a middleware such as express.static refuses with an HTTP status; nothing of it is our fault. */
+function refusal(error: unknown): AppError | undefined {
+  const status = (error as { status?: unknown } | null)?.status;
+  if (error instanceof AppError || typeof status !== 'number' || status < 400 || status > 499) return undefined;
+  return status === 404
+    ? new AppError('not_found', 'There is no such path.')
+    : new AppError('invalid', 'The request is not well-formed.');
+}
+
 /** The last two words of an app: what nobody serves is 404, what was thrown becomes a problem. */
 export function endWithProblems(app: Express): void {
   app.use(() => {
     throw new AppError('not_found', 'There is no such path.');
   });
   const onError: ErrorRequestHandler = (error: unknown, _request, response, _next) => {
-    const { status } = (error ?? {}) as { status?: number };
-    const malformed = error instanceof URIError || (!(error instanceof AppError) && status === 400);
-    answerProblem(malformed ? new AppError('invalid', 'The path is not well-formed.') : error, response);
+    answerProblem(refusal(error) ?? error, response);
   };
   app.use(onError);
 }

@@ -81,7 +81,7 @@ export function createView({ log, readSnapshot, readStatuses, onDirty, onReload 
     try {
       const snapshot = await readSnapshot();
       const found = new Set(snapshot.users.map(({ user_id }) => user_id));
-      const gone =  [...here.keys()].filter((id) => !found.has(id));
+      const gone = snapshot.calm ? [] : [...here.keys()].filter((id) => !found.has(id));
       const changed = snapshot.users.filter(({ user_id, status }) => statusOf(user_id) !== status);
       const ids = [...gone, ...changed.map(({ user_id }) => user_id)];
       const details = ids.length > 0 ? await readStatuses(ids) : [];

@@ -88,20 +88,18 @@ export interface StoredMember {
   joined_at: string;
 }
 
-/**
- * Members by id, after `after`: those among `present`, or those who are not.
- */
+/** Members by id, after `after`: those `among` the `ids`, or those who are not. */
 export function listMembers(
   db: Db,
   roomId: string,
-  page: { present: string[]; among: boolean; after: string; limit: number },
+  page: { ids: string[]; among: boolean; after: string; limit: number },
 ): Promise<StoredMember[]> {
   return rows<StoredMember>(
     db,
     `select user_id, joined_at from city_room_members
-     where room_id = :roomId and user_id > :after and (user_id = any(:present)) = :among
+     where room_id = :roomId and user_id > :after and (user_id = any(:ids)) = :among
      order by user_id limit :limit`,
-    { roomId, ...page, present: page.present as never },
+    { roomId, ...page, ids: page.ids as never },
   );
 }
 

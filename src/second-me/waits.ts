@@ -21,7 +21,7 @@ export function createWaits({ news, log, findFinished, pollMs }: WaitsDeps) {
   };
   const poll = () => {
     findFinished([...waiting.keys()]).then(
-      () => {},
+      (finished) => finished.forEach(wake),
       (error: unknown) => log.debug({ err: error }, 'unfinished invocations cannot be read'),
     );
   };

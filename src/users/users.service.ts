@@ -2,26 +2,37 @@
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
 import type { Db } from '../platform/db.ts';
+import { createKeyedQueue } from '../platform/keyed-queue.ts';
 import type { Logger } from '../platform/logger.ts';
 import { findNames, keepName } from './users.repo.ts';
 
 export type Users = ReturnType<typeof createUsers>;
 
+const KEPT_MS = 60_000;
+
 const nameless = (userId: string) => `User-${userId.slice(-4)}`;
 
 export function createUsers({ db, log }: { db: Db; log: Logger }) {
-  // Names that are known to be in the database, so that a caller seen again costs no query.
-  const kept = new LRUCache<string, string>({ max: 50_000 });
+  // Names as last seen here, so that a caller seen again costs no query; for a while, since another node may see newer.
+  const kept = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
+  /** Names on their way into the database; one write a user at a time, so that the last one seen stays. */
+  const unwritten = new Map<string, string>();
+  const inTurn = createKeyedQueue();
 
   return {
     /** Notes the caller's name in the background; a failure costs nothing but another try at the next call. */
     remember({ id, name }: Caller): void {
       if (name === undefined || kept.get(id) === name) return;
       kept.set(id, name);
-      keepName(db, id, name).catch((error: unknown) => {
-        kept.delete(id);
-        log.warn({ err: error, user_id: id }, 'a name was not kept');
-      });
+      unwritten.set(id, name);
+      inTurn(id, () => keepName(db, id, name))
+        .catch((error: unknown) => {
+          kept.delete(id);
+          log.warn({ err: error, user_id: id }, 'a name was not kept');
+        })
+        .finally(() => {
+          if (unwritten.get(id) === name) unwritten.delete(id);
+        });
     },
 
     /** The caller's display name. */
@@ -35,7 +46,7 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
     /** The display names of `userIds`, by id. */
     async namesOf(userIds: string[]): Promise<Map<string, string>> {
       const known = userIds.length > 0 ? await findNames(db, userIds) : new Map<string, string>();
-      return new Map(userIds.map((id) => [id, known.get(id) ?? nameless(id)]));
+      return new Map(userIds.map((id) => [id, unwritten.get(id) ?? known.get(id) ?? nameless(id)]));
     },
   };
 }

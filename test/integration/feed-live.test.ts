@@ -111,6 +111,13 @@ async function send(on: Db, room_id: string, sender_id = 'ag_bot') {
   return message;
 }
 
+/** A transaction that does not outlive its test. */
+async function begin() {
+  const trx = await db.transaction();
+  cleanups.push(() => trx.isCompleted() || trx.rollback());
+  return trx;
+}
+
 const remove = ({ id, room_id }: { id: string; room_id: string }) =>
   appendBatch(db, [], [{ kind: 'delete', room_id, message_id: id, body: '' }]);
 
@@ -163,7 +170,7 @@ describe('the live feed of the city', () => {
   it('waits for an older transaction, then delivers all of it once and in order', async () => {
     const node = await startNode();
     const socket = await node.subscriber('u_ada', 'city');
-    const held = await db.transaction();
+    const held = await begin();
     const late = await send(held, A);
     const early = [await send(db, B), await send(db, B)];
     node.hub.nudge();
@@ -218,7 +225,7 @@ describe('the live feed of the city', () => {
     const shown = await send(db, A);
     await barrier([node], [socket]);
     await remove(shown);
-    const held = await db.transaction();
+    const held = await begin();
     await send(held, B);
     const never = await send(db, A);
     await remove(never);

@@ -19,7 +19,7 @@ import { leaseRedis } from '../support/redis.ts';
 import { connect } from '../support/sockets.ts';
 import type { TestSocket } from '../support/sockets.ts';
 
-export const FAST_LEASE = { leaseMs: 1_200, renewMs: 300, retireMs: 400 };
+const FAST_LEASE = { leaseMs: 1_200, renewMs: 300, retireMs: 400 };
 const FAST = { graceMs: 1_200, reapMs: 50, checkMs: 400, calmMs: 1_000 };
 
 /** A TCP link to Redis that can be cut and mended. */

@@ -421,7 +421,7 @@ describe('asking', () => {
   });
 
   test('sees the end of an invocation of which no news came', async () => {
-    const node = await startNode({ works: false });
+    const node = await startNode({ works: false, waitMs: 60_000 });
     const waiting = node.as(ALICE)('POST', '/secondme/invoke', { prompt: 'x' });
     const [row] = await until(async () => {
       const found = await rows<{ id: string }>(db, 'select id from secondme_invocations');
@@ -722,6 +722,25 @@ describe('when hints are lost', () => {
       status: 'succeeded',
       reply: 'Echo: x',
     });
+  });
+
+  test('a job with wrong data is dropped, not retried', async () => {
+    const node = await startNode();
+    const producer = createProducer(lease.url, JOB_NAMES, log);
+    ends.push(() => producer.close());
+    await until(
+      () =>
+        producer.add('secondme.invoke', { wrong: 1 }, { jobId: 'wrong', attempts: 5, backoffMs: 1 }).then(
+          () => true,
+          () => false,
+        ),
+      'the job is added',
+    );
+    const counted = async () =>
+      (await node.metrics.jobs.get()).values.map(({ labels, value }) => [labels, value]);
+    await until(async () => (await counted()).length, 'the job is counted');
+    await until(async () => (await producer.queues[0]!.getJobCountByTypes()) === 0, 'the job is gone');
+    expect(await counted()).toEqual([[{ job: 'secondme.invoke', outcome: 'invalid' }, 1]]);
   });
 
   test('a producer made while Redis is away works once it is there', async () => {
