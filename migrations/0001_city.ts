@@ -88,6 +88,7 @@ export async function up(db: Knex): Promise<void> {
     create index city_feed_events_city on city_feed_events (n desc) where removed_at is null;
     create index city_feed_events_kind on city_feed_events (kind, n desc) where removed_at is null;
     create index city_feed_events_room on city_feed_events (room_id, n desc) where removed_at is null;
+    create index city_feed_events_room_kind on city_feed_events (room_id, kind, n desc) where removed_at is null;
     create index city_feed_events_tx on city_feed_events (tx, n);
     create unique index city_feed_events_message on city_feed_events (message_id) where message_id is not null;
 
@@ -98,7 +99,7 @@ export async function up(db: Knex): Promise<void> {
       room_id text not null references city_rooms(id) on delete cascade,
       primary key (user_id, event_n)
     );
-    create index city_timelines_room on city_timelines (room_id, user_id);
+    create index city_timelines_room on city_timelines (room_id, user_id);   -- for the deletion of a room
     create table city_timeline_marks (
       room_id text primary key references city_rooms(id) on delete cascade,
       upto_n bigint not null default 0

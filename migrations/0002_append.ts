@@ -121,8 +121,6 @@ export async function up(db: Knex): Promise<void> {
             update city_feed_events e
               set removed_at = found_message.deleted_at, tx = pg_current_xact_id(), payload = '{}'
               where e.message_id = found_message.id;
-            delete from city_timelines t using city_feed_events e
-              where e.message_id = found_message.id and t.event_n = e.n and t.room_id = e.room_id;
           end if;
           return next (change.ord, 'changed', found_message)::city_append_result;
         end if;

@@ -1,5 +1,6 @@
 /** The configuration of one process: the schema of the environment, and the only reader of process.env. */
 import { z } from 'zod';
+import { readPublicKey } from './auth/public-key.ts';
 import { DEVELOPMENT_SECRET } from './auth/secret.ts';
 import { AgentId, Slug } from './contract/primitives.ts';
 
@@ -32,63 +33,74 @@ const list = z
       .filter(Boolean),
   );
 
-const Environment = z
-  .object({
-    NODE_ENV: z.enum(['production', 'development', 'test']).default('development'),
-    PORT: port(7001),
-    OPS_PORT: port(7091),
-    ROLE: z.enum(['all', 'api', 'worker']).default('all'),
-    DATABASE_URL: url('postgres:', 'postgresql:'),
-    REDIS_URL: url('redis:', 'rediss:'),
-    JWT_SECRET: z
-      .string()
-      .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes')
-      .optional(),
-    JWT_JWKS_URL: url('https:', 'http:').optional(),
-    JWT_PUBLIC_KEY: z
-      .string()
-      .transform((value) => value.replaceAll('\\n', '\n'))
-      .refine((value) => value.includes('-----BEGIN PUBLIC KEY-----'), 'must be a PEM public key (SPKI)')
-      .optional(),
-    JWT_ISSUER: z.string().optional(),
-    JWT_AUDIENCE: z.string().optional(),
-    ALLOWED_ORIGINS: list.pipe(
-      z.array(
-        z.string().refine((value) => {
-          return URL.canParse(value) && new URL(value).origin === value;
-        }, 'must be a comma list of origins such as https://city.example'),
-      ),
+const Environment = z.object({
+  NODE_ENV: z.enum(['production', 'development', 'test']).default('development'),
+  PORT: port(7001),
+  OPS_PORT: port(7091),
+  ROLE: z.enum(['all', 'api', 'worker']).default('all'),
+  DATABASE_URL: url('postgres:', 'postgresql:'),
+  REDIS_URL: url('redis:', 'rediss:'),
+  JWT_SECRET: z
+    .string()
+    .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes')
+    .optional(),
+  JWT_JWKS_URL: url('https:', 'http:').optional(),
+  JWT_PUBLIC_KEY: z
+    .string()
+    .transform((value) => value.replaceAll('\\n', '\n'))
+    .superRefine((value, context) => {
+      try {
+        readPublicKey(value);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message });
+      }
+    })
+    .optional(),
+  JWT_ISSUER: z.string().optional(),
+  JWT_AUDIENCE: z.string().optional(),
+  ALLOWED_ORIGINS: list.pipe(
+    z.array(
+      z.string().refine((value) => {
+        return URL.canParse(value) && new URL(value).origin === value;
+      }, 'must be a comma list of origins such as https://city.example'),
     ),
-    RATE_LIMITS: z.enum(['on', 'off']).default('on'),
-    SECONDME_AGENT_ID: AgentId.default('ag_secondme_global'),
-    SECONDME_FALLBACK: z.enum(['reply', 'error']).default('reply'),
-    AGENTS_SERVICE_URL: url('http:', 'https:').optional(),
-    AGENTS_TRANSPORT: z
-      .enum(['http', 'nats'])
-      .default('http')
-      .refine((value) => value !== 'nats', 'nats is not supported yet; use http'),
-    NATS_URL: z.string().optional(),
-    MATRIX_HOMESERVER_URL: url('http:', 'https:').optional(),
-    CITY_DEFAULT_ROOMS: list
-      .pipe(z.array(Slug))
-      .transform((slugs) => (slugs.length > 0 ? slugs : ['general', 'welcome', 'builders'])),
-    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-    SHUTDOWN_GRACE_MS: z
-      .string()
-      .default('25000')
-      .refine((value) => /^\d{1,6}$/.test(value), 'must be milliseconds')
-      .transform(Number),
-  })
-  .superRefine((env, context) => {
-    const keys = [env.JWT_SECRET, env.JWT_JWKS_URL, env.JWT_PUBLIC_KEY].filter((key) => key !== undefined);
-    const names = 'JWT_SECRET, JWT_JWKS_URL and JWT_PUBLIC_KEY';
-    const problem = (message: string) => context.addIssue({ code: 'custom', path: ['JWT_SECRET'], message });
-    if (keys.length > 1) problem(`set exactly one of ${names}`);
-    if (env.NODE_ENV === 'production') {
-      if (keys.length === 0) problem(`set one of ${names}`);
-      if (env.JWT_SECRET === DEVELOPMENT_SECRET) problem('the development secret is not for production');
-    }
-  });
+  ),
+  RATE_LIMITS: z.enum(['on', 'off']).default('on'),
+  SECONDME_AGENT_ID: AgentId.default('ag_secondme_global'),
+  SECONDME_FALLBACK: z.enum(['reply', 'error']).default('reply'),
+  AGENTS_SERVICE_URL: url('http:', 'https:').optional(),
+  AGENTS_TRANSPORT: z
+    .enum(['http', 'nats'])
+    .default('http')
+    .refine((value) => value !== 'nats', 'nats is not supported yet; use http'),
+  NATS_URL: z.string().optional(),
+  MATRIX_HOMESERVER_URL: url('http:', 'https:').optional(),
+  CITY_DEFAULT_ROOMS: list
+    .pipe(z.array(Slug))
+    .transform((slugs) => (slugs.length > 0 ? slugs : ['general', 'welcome', 'builders'])),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  SHUTDOWN_GRACE_MS: z
+    .string()
+    .default('25000')
+    .refine((value) => /^\d{1,6}$/.test(value), 'must be milliseconds')
+    .transform(Number),
+});
+
+type Given = Record<string, string | undefined>;
+
+/** What is wrong with the variables taken together, whatever else is wrong with each. */
+function crossProblems(given: Given): string[] {
+  const names = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY'] as const;
+  const keys = names.filter((name) => given[name] !== undefined);
+  const production = given.NODE_ENV === 'production';
+  return [
+    ...(keys.length > 1 ? [`${keys.join(', ')}: set exactly one of them`] : []),
+    ...(production && keys.length === 0 ? [`JWT_SECRET: set it, or ${names[1]}, or ${names[2]}`] : []),
+    ...(production && given.JWT_SECRET === DEVELOPMENT_SECRET
+      ? ['JWT_SECRET: the development secret is not for production']
+      : []),
+  ];
+}
 
 /** Thrown by `readConfig`; the message has one line for each problem. */
 export class ConfigError extends Error {}
@@ -99,18 +111,18 @@ export type Config = ReturnType<typeof readConfig>;
  * The configuration out of `env` (process.env unless a test gives its own). Empty variables count as unset.
  * @throws ConfigError with one readable line for each wrong or missing value
  */
-export function readConfig(env: Record<string, string | undefined> = process.env) {
-  const given = Object.fromEntries(
+export function readConfig(env: Given = process.env) {
+  const given: Given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = Environment.safeParse(given);
-  if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => {
-      const name = String(issue.path[0]);
-      return name in given || issue.code === 'custom' ? `${name}: ${issue.message}` : `${name}: is required`;
-    });
-    throw new ConfigError([...new Set(lines)].join('\n'));
-  }
+  const problems = [
+    ...(parsed.error?.issues ?? []).map(({ path: [name], message }) => {
+      return `${String(name)}: ${String(name) in given ? message : 'is required'}`;
+    }),
+    ...crossProblems(given),
+  ];
+  if (!parsed.success || problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   const e = parsed.data;
   const key: TokenKey = e.JWT_JWKS_URL
     ? { kind: 'jwks', url: e.JWT_JWKS_URL }
@@ -141,7 +153,7 @@ export function readConfig(env: Record<string, string | undefined> = process.env
  * DATABASE_URL alone, for the commands that need nothing else.
  * @throws ConfigError
  */
-export function readDatabaseUrl(env: Record<string, string | undefined> = process.env): string {
+export function readDatabaseUrl(env: Given = process.env): string {
   const parsed = Environment.shape.DATABASE_URL.safeParse(env.DATABASE_URL || undefined);
   if (parsed.success) return parsed.data;
   throw new ConfigError(
@@ -150,7 +162,7 @@ export function readDatabaseUrl(env: Record<string, string | undefined> = proces
 }
 
 /** Where the node of this environment answers whether it is ready: a worker has only its OPS_PORT. */
-export function readHealthUrl(env: Record<string, string | undefined> = process.env): string {
+export function readHealthUrl(env: Given = process.env): string {
   const port = env.ROLE === 'worker' ? env.OPS_PORT || '7091' : env.PORT || '7001';
   return `http://127.0.0.1:${port}/health/ready`;
 }

@@ -1,12 +1,12 @@
 /** Verifies tokens, and signs them in development. */
-import { createPublicKey } from 'node:crypto';
 import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
-import type { JWTPayload, JWTVerifyGetKey, KeyObject, CryptoKey } from 'jose';
+import type { JWTPayload, JWTVerifyGetKey, CryptoKey } from 'jose';
 import type { TokenKey } from '../config.ts';
 import { NAME_MAX, Role } from '../contract/auth.ts';
-import { CallerId } from '../contract/primitives.ts';
+import { CallerId, isBlank } from '../contract/primitives.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Caller } from './caller.ts';
+import { readPublicKey } from './public-key.ts';
 
 interface TokenSettings {
   key: TokenKey;
@@ -20,17 +20,19 @@ export type Tokens = ReturnType<typeof createTokens>;
 const SKEW_S = 30;
 const MAX_LENGTH = 8192;
 
-const ALGORITHM: Record<string, string> = { rsa: 'RS256', ec: 'ES256', ed25519: 'EdDSA' };
+const ASYMMETRIC = ['RS256', 'ES256', 'EdDSA'];
+/** The end of the time that a Date can tell. */
+const END_OF_TIME_MS = 8.64e15;
+/** What jose throws when the key server, not the token, is at fault. */
+const KEY_SERVER_FAULTS = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
 
 function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string[] } {
   if (key.kind === 'jwks') {
-    return { key: createRemoteJWKSet(new URL(key.url)), algorithms: Object.values(ALGORITHM) };
+    return { key: createRemoteJWKSet(new URL(key.url)), algorithms: ASYMMETRIC };
   }
   if (key.kind === 'public_key') {
-    const pem = createPublicKey(key.pem);
-    const algorithm = ALGORITHM[pem.asymmetricKeyType ?? ''];
-    if (!algorithm) throw new Error(`JWT_PUBLIC_KEY: ${pem.asymmetricKeyType} keys are not supported`);
-    return { key: async () => pem as unknown as KeyObject, algorithms: [algorithm] };
+    const { key: publicKey, algorithm } = readPublicKey(key.pem);
+    return { key: async () => publicKey, algorithms: [algorithm] };
   }
   const secret = new TextEncoder().encode(key.secret);
   return { key: async () => secret, algorithms: ['HS256'] };
@@ -43,9 +45,9 @@ function callerOf({ sub, exp, name, roles }: JWTPayload): Caller {
   const text = typeof name === 'string' ? name.replace(/[\0\p{Cs}]/gu, '').trim() : '';
   return {
     id: sub!,
-    name: text === '' ? undefined : [...text].slice(0, NAME_MAX).join(''),
+    name: isBlank(text) ? undefined : [...text].slice(0, NAME_MAX).join(''),
     roles: known.length > 0 ? (known as Role[]) : ['citizen'],
-    expiresAt: exp! * 1000,
+    expiresAt: Math.min(exp! * 1000, END_OF_TIME_MS),
   };
 }
 
@@ -74,7 +76,7 @@ export function createTokens({ key, issuer, audience }: TokenSettings) {
         return callerOf(payload);
       } catch (error) {
         if (error instanceof AppError) throw error;
-        if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+        if (!(error instanceof errors.JOSEError) || KEY_SERVER_FAULTS.includes(error.code)) {
           throw new AppError('unavailable', 'Tokens cannot be checked right now.', { cause: error });
         }
         const expired = error instanceof errors.JWTExpired;

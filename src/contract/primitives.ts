@@ -30,6 +30,9 @@ const UNSTORABLE = /[\0\p{Cs}]/u;
 /** Not \p{C}: characters newer than this Node's Unicode, and private ones, show something. */
 const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u;
 
+/** Whether `value` shows nothing at all. */
+export const isBlank = (value: string): boolean => !VISIBLE.test(value);
+
 function codePoints(text: string): number {
   let count = 0;
   for (const _ of text) count++;
@@ -47,7 +50,7 @@ export const text = (max: number) =>
 /** `text(max)` with at least one visible character. */
 export const visibleText = (max: number) =>
   text(max)
-    .refine((value) => VISIBLE.test(value), 'must not be blank')
+    .refine((value) => !isBlank(value), 'must not be blank')
     .meta({ minLength: 1, maxLength: max });
 
 /** A whole number in a query string, `min`…`max`. */

@@ -239,7 +239,8 @@ export function createRoutes(edge: HttpEdge) {
 /** What a middleware such as express.static refuses with an HTTP status; nothing of it is our fault. */
 function refusal(error: unknown): AppError | undefined {
   const status = (error as { status?: unknown } | null)?.status;
-  if (error instanceof AppError || typeof status !== 'number' || status < 400 || status > 499) return undefined;
+  if (error instanceof AppError || typeof status !== 'number' || status < 400 || status > 499)
+    return undefined;
   return status === 404
     ? new AppError('not_found', 'There is no such path.')
     : new AppError('invalid', 'The request is not well-formed.');

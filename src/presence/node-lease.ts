@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Logger } from '../platform/logger.ts';
 import type { RedisLinks } from '../platform/redis.ts';
-import { startLoop } from './loop.ts';
+import { startLoop } from '../platform/loop.ts';
 import { presenceScripts } from './scripts.ts';
 
 /** Milliseconds. */

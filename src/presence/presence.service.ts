@@ -12,7 +12,7 @@ import type { PresenceNamespace, PresenceSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { RedisLinks } from '../platform/redis.ts';
-import { startLoop } from './loop.ts';
+import { startLoop } from '../platform/loop.ts';
 import type { NodeLease } from './node-lease.ts';
 import type { Occupancy } from './occupancy.ts';
 import { createAudience } from './presence.audience.ts';

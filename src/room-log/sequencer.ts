@@ -6,13 +6,13 @@
  * cursors are compared with the heads of their rooms, which finds a lost last message. A change that a later one to
  * the same message has replaced exists nowhere any more and is skipped.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import { roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
+import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { readChanges, readHeads } from './log.repo.ts';
 import type { Head } from './log.repo.ts';
@@ -57,7 +57,6 @@ interface SequencerDeps {
 
 export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: SequencerDeps) {
   const cursors = new Map<string, Cursor>();
-  const stop = new AbortController();
 
   const deliver = (cursor: Cursor, message: Message, source: Source, seenSeq = cursor.deliveredSeq) => {
     const isNew = message.seq > seenSeq && !cursor.fresh?.has(message.id);
@@ -229,21 +228,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     }
   };
 
-  const pollForEver = async () => {
-    let failing = false;
-    while (!stop.signal.aborted) {
-      await sleep(pollMs, undefined, { signal: stop.signal }).catch(() => {});
-      if (stop.signal.aborted) return;
-      await poll().then(
-        () => (failing = false),
-        (error: unknown) => {
-          if (!failing) log.warn({ err: error }, 'the heads of the rooms cannot be read');
-          failing = true;
-        },
-      );
-    }
-  };
-  let polling = Promise.resolve();
+  let endPolling: (() => Promise<void>) | undefined;
 
   return {
     join,
@@ -268,12 +253,11 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
           for (const message of messages) accept(message, 'news');
         }) as never,
       );
-      polling = pollForEver();
+      endPolling = startLoop(pollMs, poll, log, 'the heads of the rooms cannot be read');
     },
 
     async stop(): Promise<void> {
-      stop.abort();
-      await polling;
+      await endPolling?.();
     },
   };
 }

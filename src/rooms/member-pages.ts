@@ -12,7 +12,13 @@ import { listMembers } from './rooms.repo.ts';
 const TIERS = ['online', 'away', 'offline'] as const;
 
 /** Where a page ended: within which tier, and after whom. */
-const Cursor = z.tuple([z.int().min(0).max(TIERS.length - 1), CallerId]);
+const Cursor = z.tuple([
+  z
+    .int()
+    .min(0)
+    .max(TIERS.length - 1),
+  CallerId,
+]);
 type Cursor = z.infer<typeof Cursor>;
 
 const UNKNOWN = { status: 'offline', last_seen: null } as const;

@@ -1,9 +1,9 @@
 /** What a room is told about the people in it: who came, who went, who is away; in big rooms only how many. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { UserPresence } from '../contract/presence.ts';
 import { roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
+import { startLoop } from '../platform/loop.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
 import type { Users } from '../users/users.service.ts';
 
@@ -22,9 +22,8 @@ export type RoomNotices = ReturnType<typeof createRoomNotices>;
 
 /** Notices are news, not truth: they go through the adapter's ordinary broadcast and may be lost. */
 export function createRoomNotices({ namespace, occupancy, users, log }: NoticeDeps) {
-  const stop = new AbortController();
   const told = new Map<string, number>();
-  let counting = Promise.resolve();
+  let endCounting: (() => Promise<void>) | undefined;
 
   const left = async (roomId: string, userId: string, members_online: number) => {
     if (members_online > BIG_ROOM) return;
@@ -73,17 +72,11 @@ export function createRoomNotices({ namespace, occupancy, users, log }: NoticeDe
     },
 
     start(): void {
-      counting = (async () => {
-        while (!stop.signal.aborted) {
-          await sleep(COUNT_EVERY_MS, undefined, { signal: stop.signal }).catch(() => {});
-          await tellCounts().catch((error: unknown) => log.warn({ err: error }, 'room counts were not told'));
-        }
-      })();
+      endCounting = startLoop(COUNT_EVERY_MS, tellCounts, log, 'room counts are not told');
     },
 
     async stop(): Promise<void> {
-      stop.abort();
-      await counting;
+      await endCounting?.();
     },
   };
 }
