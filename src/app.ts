@@ -32,7 +32,7 @@ import { createHealth, healthRoutes } from './platform/health.ts';
 import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
 import { closeServer, listen } from './platform/http-server.ts';
 import { createIds } from './platform/ids.ts';
-import { createIo, userChannel } from './platform/io.ts';
+import { closeAdapters, createIo, userChannel } from './platform/io.ts';
 import type { AnySocket, PresenceSocket, RoomsSocket } from './platform/io.ts';
 import { createLifecycle } from './platform/lifecycle.ts';
 import { createLimits } from './platform/limits.ts';
@@ -93,7 +93,7 @@ export function createApp(config: Config, log: Logger) {
     const io = createIo(redis, metrics, config.serves ? http : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });
-    lifecycle.add('sockets', () => void io.server.of('/').adapter.close());
+    lifecycle.add('adapters', () => closeAdapters(io));
 
     // ── the work behind the scenes
     const producer = createProducer(config.redisUrl, JOB_NAMES, log);
@@ -115,9 +115,11 @@ export function createApp(config: Config, log: Logger) {
       const secondMeJob = createSecondMeJob({ ...work, agentId, fallback });
       const handlers = { 'secondme.invoke': secondMeJob.run, 'feed.fanout': createFeedJob({ db, log }) };
       const workers = startJobs({ redisUrl: config.redisUrl, handlers, log, metrics });
-      lifecycle.add('workers', () => workers.close(config.shutdownGraceMs / 2));
       secondMeJob.start();
-      lifecycle.add('second me job', () => secondMeJob.stop());
+      lifecycle.add('workers', async () => {
+        const graceMs = config.shutdownGraceMs / 2;
+        await Promise.all([workers.close(graceMs), secondMeJob.stop(graceMs * 0.8)]);
+      });
     }
     if (!config.serves) return;
 
@@ -196,7 +198,7 @@ export function createApp(config: Config, log: Logger) {
     const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users }) };
     const { route, mount } = createRoutes(httpEdge);
     healthRoutes(route, health);
-    docRoutes(route);
+    docRoutes(route, config.production);
     roomRoutes(route, { rooms, occupancy, subscriptions });
     messageRoutes(route, messages);
     feedRoutes(route, feed);
@@ -243,6 +245,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('http server', () => closeServer(http));
     drain = async () => {
       health.drain();
+      secondMe.stop();
       await drainSockets(io, config.shutdownGraceMs / 2);
       io.server.engine.close();
     };

@@ -33,21 +33,21 @@ export type JobHandlers = { [Name in JobName]: (data: JobData<Name>) => Promise<
 
 /**
  * Adds a job; while one with this id exists, nothing is added. Rejects soon when Redis is away.
- * An id has no colon.
+ * An id has no colon; `delay` in milliseconds.
  */
 export type Enqueue = <Name extends JobName>(
   name: Name,
   data: JobData<Name>,
-  options: { jobId: string },
+  options: { jobId: string; delay?: number },
 ) => Promise<void>;
 
 export const JOB_NAMES = Object.keys(JOBS) as JobName[];
 
 /** `enqueue` over a producer that has the queues JOB_NAMES. */
 export function createEnqueue(producer: Producer): Enqueue {
-  return (name, data, { jobId }) => {
+  return (name, data, options) => {
     const { attempts, backoffMs } = JOBS[name];
-    return producer.add(name, data, { jobId, attempts, backoffMs });
+    return producer.add(name, data, { ...options, attempts, backoffMs });
   };
 }
 

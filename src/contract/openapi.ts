@@ -46,11 +46,11 @@ function parameters(where: 'path' | 'query', schema: Json) {
   }));
 }
 
-/** The document behind GET /openapi.json. */
-export function openapi(): Json {
+/** The document behind GET /openapi.json, of the calls that the node serves. */
+export function openapi(calls: Record<string, RestCall> = REST): Json {
   const { schema, shared } = schemaBook('#/components/schemas/');
   const paths: Record<string, Json> = {};
-  for (const [operationId, { ...call }] of Object.entries<RestCall>(REST)) {
+  for (const [operationId, { ...call }] of Object.entries(calls)) {
     const body = schema(call.body, 'input');
     const success = Object.entries(call.answers).map(([status, answer]) => [
       status,

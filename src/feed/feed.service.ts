@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
 import type { FeedEvent, ListFeed } from '../contract/feed.ts';
+import type { Enqueue } from '../jobs.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
@@ -13,18 +14,11 @@ import { listMine } from './timelines.repo.ts';
 const FAN_OUT_DELAY_MS = 1_000;
 const HINTED_ROOMS_MAX = 50_000;
 
-/** Adds a job to the queue, unless one with the same `jobId` waits there already; `delay` in milliseconds. */
-export type EnqueueFanOut = (
-  name: 'feed.fanout',
-  data: { room_id: string },
-  options: { jobId: string; delay?: number },
-) => Promise<void>;
-
 interface FeedDeps {
   db: Db;
   log: Logger;
   newId: NewId;
-  enqueue: EnqueueFanOut;
+  enqueue: Enqueue;
   /** Tells the live feed that there is something new. */
   nudge(): void;
 }

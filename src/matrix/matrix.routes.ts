@@ -5,7 +5,10 @@ import type { MatrixClient } from './matrix.client.ts';
 
 const CITY_STATUS = { online: 'online', unavailable: 'away', offline: 'offline' } as const;
 
-export function matrixRoutes(route: Route, { matrix, presence }: { matrix: MatrixClient; presence: Presence }): void {
+export function matrixRoutes(
+  route: Route,
+  { matrix, presence }: { matrix: MatrixClient; presence: Presence },
+): void {
   route('setMatrixPresence', async ({ caller, body }) => {
     await matrix.setPresence(body);
     await presence.setFromOutside(caller.id, 'matrix', CITY_STATUS[body.status]);

@@ -5,14 +5,16 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { asyncapi } from '../contract/asyncapi.ts';
 import { openapi } from '../contract/openapi.ts';
+import { REST } from '../contract/rest.ts';
 import type { Route } from './http.ts';
 
 const PAGE_SCRIPT = `window.ui = SwaggerUIBundle({
   url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, persistAuthorization: false,
 });`;
 
-export function docRoutes(route: Route): void {
-  const [rest, events] = [openapi(), asyncapi()];
+export function docRoutes(route: Route, production: boolean): void {
+  const { devToken: _, ...calls } = REST;
+  const [rest, events] = [openapi(production ? calls : REST), asyncapi()];
   route('openapi', () => ({ body: rest }));
   route('asyncapi', () => ({ body: events }));
 }

@@ -143,6 +143,7 @@ export function createHttpApp(
     response.locals.requestId = requestId;
     response.locals.log = log.child({ request_id: requestId });
     response.setHeader('X-Request-Id', requestId);
+    response.vary('Origin');
     const start = process.hrtime.bigint();
     response.on('finish', () => {
       const seconds = Number(process.hrtime.bigint() - start) / 1e9;

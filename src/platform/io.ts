@@ -1,5 +1,6 @@
 /** The Socket.IO server: transports, origin check, the guarded Redis adapter. */
 import { createAdapter } from '@socket.io/redis-adapter';
+import type { Redis } from 'ioredis';
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server } from 'socket.io';
 import type { Namespace, Socket } from 'socket.io';
@@ -49,12 +50,9 @@ export function createIo(
   http?: HttpServer,
   allowRequest: (request: IncomingMessage) => boolean = () => true,
 ): Io {
-  const publish = redis.commands.publish.bind(redis.commands);
-  redis.commands.publish = ((...args: Parameters<typeof publish>) =>
-    publish(...args).catch(() => {
-      metrics.lostNews.inc();
-      return 0;
-    })) as typeof publish;
+  // The adapter awaits none of these.
+  survive(redis.commands, ['publish'], () => metrics.lostNews.inc());
+  survive(redis.subscriber, ['subscribe', 'psubscribe', 'unsubscribe', 'punsubscribe'], () => {});
 
   const server = new Server({
     adapter: createAdapter(redis.commands, redis.subscriber, {
@@ -76,6 +74,24 @@ export function createIo(
   });
   if (http) server.attach(http);
   return { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
+}
+
+/** Makes calls of `methods` that Redis does not take resolve with 0, after `onLost`. */
+function survive(client: Redis, methods: string[], onLost: () => void): void {
+  const calls = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+  for (const method of methods) {
+    const call = calls[method]!.bind(client);
+    calls[method] = (...args) =>
+      call(...args).catch(() => {
+        onLost();
+        return 0;
+      });
+  }
+}
+
+/** Ends this server's part in the adapters' conversation. */
+export async function closeAdapters({ server, rooms, presence }: Io): Promise<void> {
+  for (const { adapter } of [server.of('/'), rooms, presence]) await adapter.close();
 }
 
 /** The socket.io room of all the sockets of one user in a namespace. */

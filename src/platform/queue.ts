@@ -40,6 +40,8 @@ function quietly(log: Logger, source: string) {
 export interface AddOptions {
   /** A job with the id of one that still exists is not added; no colon, not a number. */
   jobId: string;
+  /** The wait before the job may begin, milliseconds. */
+  delay?: number;
   attempts: number;
   /** The wait before the first retry, doubled for each next. */
   backoffMs: number;
@@ -77,11 +79,11 @@ export function createProducer(url: string, names: readonly string[], log: Logge
     queues: [...queues.values()],
 
     /** Adds a job; rejects within milliseconds while Redis is away, after 1 s when it hangs. */
-    async add(name: string, data: object, { jobId, attempts, backoffMs }: AddOptions): Promise<void> {
+    async add(name: string, data: object, { backoffMs, ...options }: AddOptions): Promise<void> {
       const queue = queues.get(name);
       if (!queue) throw new Error(`There is no queue ${name}.`);
       const backoff = { type: 'exponential', delay: backoffMs };
-      await queue.add(name, data, { jobId, attempts, backoff, ...LEAVE_NOTHING });
+      await queue.add(name, data, { ...options, backoff, ...LEAVE_NOTHING });
     },
 
     async close(): Promise<void> {

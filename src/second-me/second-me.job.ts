@@ -66,8 +66,6 @@ interface Run {
   signal: AbortSignal;
 }
 
-export type SecondMeJob = ReturnType<typeof createSecondMeJob>;
-
 export function createSecondMeJob({
   db,
   rooms,

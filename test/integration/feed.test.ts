@@ -6,7 +6,7 @@ import type { ListFeed } from '../../src/contract/feed.ts';
 import { createFeedJob } from '../../src/feed/feed.job.ts';
 import { insertRoomCreated } from '../../src/feed/feed.repo.ts';
 import { createFeed } from '../../src/feed/feed.service.ts';
-import type { EnqueueFanOut } from '../../src/feed/feed.service.ts';
+import type { Enqueue } from '../../src/jobs.ts';
 import { createDb, rows } from '../../src/platform/db.ts';
 import type { Db } from '../../src/platform/db.ts';
 import { createIds } from '../../src/platform/ids.ts';
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 const as = (id: string): Caller => ({ id, name: undefined, roles: ['citizen'], expiresAt: Infinity });
-const feedWith = (enqueue: EnqueueFanOut) => createFeed({ db, log, newId, enqueue, nudge: () => {} });
+const feedWith = (enqueue: Enqueue) => createFeed({ db, log, newId, enqueue, nudge: () => {} });
 const list = (query: ListFeed, user = 'u_reader') => feedWith(async () => {}).list(as(user), query);
 const ids = (events: { id: string }[]) => events.map(({ id }) => id);
 
@@ -277,9 +277,9 @@ function seededRandom(seed: number): () => number {
 
 describe('hints', () => {
   it('queue one job a room in a while, and shrug off a queue that is away', async () => {
-    const queued: Parameters<EnqueueFanOut>[] = [];
-    const feed = feedWith(async (...job) => {
-      queued.push(job);
+    const queued: [string, { room_id: string }, { jobId: string }][] = [];
+    const feed = feedWith(async (name, data, options) => {
+      queued.push([name, data as { room_id: string }, options]);
       throw new Error('no Redis');
     });
     feed.hint(['room_city_a', 'room_city_b', 'room_city_a']);

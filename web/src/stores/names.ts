@@ -1,6 +1,6 @@
 /** Display names learned from messages, notices and member lists; presence itself carries ids only. */
 import { currentSession } from '../session.ts';
-import { createStore, useStore } from '../store.ts';
+import { createStore } from '../store.ts';
 
 export const names = createStore<Readonly<Record<string, string>>>({});
 
@@ -19,4 +19,3 @@ export function nameOf(known: Readonly<Record<string, string>>, id: string): str
   const session = currentSession();
   return known[id] ?? (session?.userId === id ? session.name : `User-${id.slice(-4)}`);
 }
-
