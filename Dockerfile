@@ -3,7 +3,8 @@
 FROM node:20-bookworm-slim AS build
 WORKDIR /city
 COPY package.json package-lock.json ./
-RUN npm ci --omit=optional
+# The compilers' platform binaries are optional dependencies.
+RUN npm ci
 COPY tsconfig.json tsconfig.build.json vite.config.ts ./
 COPY src src
 COPY migrations migrations

@@ -16,9 +16,10 @@ export type Typing = ReturnType<typeof createTyping>;
 export function createTyping(namespace: RoomsNamespace) {
   const rooms = new Map<string, Map<string, NodeJS.Timeout>>();
 
+  // Not Socket.IO's volatile: that drops whatever comes between two polls, also the word that somebody stopped.
   const tell = (roomId: string) => {
     const user_ids = [...(rooms.get(roomId)?.keys() ?? [])];
-    namespace.local.to(roomChannel(roomId)).volatile.emit('room.typing', { room_id: roomId, user_ids });
+    namespace.local.to(roomChannel(roomId)).emit('room.typing', { room_id: roomId, user_ids });
   };
 
   const forget = (roomId: string, userId: string) => {
