@@ -34,12 +34,15 @@ export async function up(db: Knex): Promise<void> {
           from jsonb_to_recordset(creations) c(ord integer, id text, event_id text, room_id text, sender_id text,
                author_user_id text, author_agent_id text, username text, body text, client_id text)
         ), earlier as (
-          select g.ord, m.id, m.id <> g.id and m.sent_hash is distinct from g.sent_hash mismatch
-          from given g join city_room_messages m on m.id = g.id
-          union
-          select g.ord, m.id, m.sent_hash is distinct from g.sent_hash
-          from given g join city_room_messages m
-            on m.room_id = g.room_id and m.author_id = g.author_id and m.client_id = g.client_id
+          -- The limit keeps this a lookup by index for each entry, however long the history.
+          select g.ord, m.message, m.mismatch
+          from given g cross join lateral (
+            select m message, false mismatch from city_room_messages m where m.id = g.id
+            union all
+            select m, m.sent_hash is distinct from g.sent_hash from city_room_messages m
+            where m.room_id = g.room_id and m.author_id = g.author_id and m.client_id = g.client_id
+            limit 1
+          ) m
         ), first_of_key as (
           select g.*, first_value(g.ord) over same leader, first_value(g.sent_hash) over same leader_hash
           from given g where not exists (select from earlier e where e.ord = g.ord)
@@ -84,8 +87,7 @@ export async function up(db: Knex): Promise<void> {
         from first_of_key f join numbered n on n.ord = f.leader join stored s on s.id = n.id
         where f.leader <> f.ord
         union all
-        select e.ord, case when e.mismatch then 'mismatch' else 'repeated' end, m
-        from earlier e join city_room_messages m on m.id = e.id
+        select e.ord, case when e.mismatch then 'mismatch' else 'repeated' end, e.message from earlier e
         union all
         select f.ord, 'no_room', null::city_room_messages
         from first_of_key f where not exists (select from city_room_heads h where h.room_id = f.room_id);

@@ -1,4 +1,4 @@
-/** Who is typing in which room: volatile, the same picture on every node, forgotten after 6 s. */
+/** Who is typing in which room: in memory only, the same picture on every node, forgotten after 6 s. */
 import { roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace } from '../platform/io.ts';
 
