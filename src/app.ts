@@ -43,6 +43,7 @@ import { migrate } from './platform/migrate.ts';
 import { createOpsServer } from './platform/ops.ts';
 import { createOrigins } from './platform/origins.ts';
 import { connectRedis } from './platform/redis.ts';
+import { cutSlowReaders } from './platform/slow-readers.ts';
 import { serveWebPage } from './platform/web-page.ts';
 import { createNodeLease } from './presence/node-lease.ts';
 import { createOccupancy } from './presence/occupancy.ts';
@@ -241,6 +242,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('feed hub', () => hub.stop());
     roomLog.start();
     lifecycle.add('room log', () => roomLog.stop());
+    lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
     publicPort = await listen(http, config.port);
     lifecycle.add('http server', () => closeServer(http));
     drain = async () => {

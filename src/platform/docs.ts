@@ -1,8 +1,9 @@
 /** The descriptions of the contract, and a page to read and try them. */
 import express from 'express';
 import type { Express } from 'express';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asyncapi } from '../contract/asyncapi.ts';
 import { openapi } from '../contract/openapi.ts';
 import { REST } from '../contract/rest.ts';
@@ -22,8 +23,16 @@ export function docRoutes(route: Route, production: boolean): void {
 /** Serves Swagger UI from its package at /docs, with nothing from outside. */
 export function serveDocs(app: Express): void {
   const assets = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+  // At /docs itself, without a redirect to /docs/: what the page loads is named from the root.
+  const page = readFileSync(join(assets, 'index.html'), 'utf8').replace(
+    /(href|src)="(?:\.\/)?/g,
+    '$1="/docs/',
+  );
+  app.get('/docs', (_request, response) => {
+    response.type('html').send(page);
+  });
   app.get('/docs/swagger-initializer.js', (_request, response) => {
     response.type('text/javascript').send(PAGE_SCRIPT);
   });
-  app.use('/docs', express.static(assets, { index: 'index.html' }));
+  app.use('/docs', express.static(assets, { index: false }));
 }

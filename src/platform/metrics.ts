@@ -51,6 +51,11 @@ export function createMetrics() {
       help: 'Announcements that Redis did not take',
       registers,
     }),
+    slowReaders: new Counter({
+      name: 'city_slow_readers_cut_total',
+      help: 'Connections cut because they did not read what they were sent',
+      registers,
+    }),
     invocations: new Counter({
       name: 'city_invocations_total',
       help: 'Finished Second Me invocations by outcome',
