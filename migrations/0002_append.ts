@@ -35,11 +35,12 @@ export async function up(db: Knex): Promise<void> {
                author_user_id text, author_agent_id text, username text, body text, client_id text)
         ), earlier as (
           -- The limit keeps this a lookup by index for each entry, however long the history.
-          select g.ord, m.message, m.mismatch
+          select g.ord, m.message, m.outcome
           from given g cross join lateral (
-            select m message, false mismatch from city_room_messages m where m.id = g.id
+            -- Committed before an answer that was lost: for its sender, and for the announcement, just created.
+            select m message, 'created' outcome from city_room_messages m where m.id = g.id
             union all
-            select m, m.sent_hash is distinct from g.sent_hash from city_room_messages m
+            select m, case when m.sent_hash = g.sent_hash then 'repeated' else 'mismatch' end from city_room_messages m
             where m.room_id = g.room_id and m.author_id = g.author_id and m.client_id = g.client_id
             limit 1
           ) m
@@ -87,7 +88,7 @@ export async function up(db: Knex): Promise<void> {
         from first_of_key f join numbered n on n.ord = f.leader join stored s on s.id = n.id
         where f.leader <> f.ord
         union all
-        select e.ord, case when e.mismatch then 'mismatch' else 'repeated' end, e.message from earlier e
+        select e.ord, e.outcome, e.message from earlier e
         union all
         select f.ord, 'no_room', null::city_room_messages
         from first_of_key f where not exists (select from city_room_heads h where h.room_id = f.room_id);

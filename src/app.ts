@@ -1,6 +1,5 @@
 /** The composition root: the only place that constructs. Reads from top to bottom like the story of a node. */
 import type { Express } from 'express';
-import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgentsCore } from './agents-core/create-agents-core.ts';
 import { devTokenRoute } from './auth/auth.routes.ts';
@@ -30,7 +29,7 @@ import { isTemporary } from './platform/errors.ts';
 import { createGateway } from './platform/gateway.ts';
 import { createHealth, healthRoutes } from './platform/health.ts';
 import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
-import { closeServer, listen } from './platform/http-server.ts';
+import { createHttpServer } from './platform/http-server.ts';
 import { createIds } from './platform/ids.ts';
 import { closeAdapters, createIo, userChannel } from './platform/io.ts';
 import type { AnySocket, PresenceSocket, RoomsSocket } from './platform/io.ts';
@@ -64,6 +63,8 @@ import { createSecondMe } from './second-me/second-me.service.ts';
 import { attachSecondMe } from './second-me/second-me.socket.ts';
 import { createUsers } from './users/users.service.ts';
 
+/** One batch is in flight at a time; the second is for the one that follows a connection that broke. */
+const WRITER_CONNECTIONS = 2;
 const DATABASE_PATIENCE_MS = 60_000;
 
 export type App = ReturnType<typeof createApp>;
@@ -90,8 +91,8 @@ export function createApp(config: Config, log: Logger) {
     const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
     // Engine.IO takes over the listeners that a server has when it is attached: the app must be one of them.
     const app = createHttpApp({ log, metrics }, origins.allows);
-    const http = createServer(app);
-    const io = createIo(redis, metrics, config.serves ? http : undefined, (request) => {
+    const http = createHttpServer(app);
+    const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });
     lifecycle.add('adapters', () => closeAdapters(io));
@@ -103,11 +104,11 @@ export function createApp(config: Config, log: Logger) {
 
     if (config.opsPort > 0) {
       const ops = createOpsServer({ metrics, health, queues: producer.queues });
-      await listen(ops, config.opsPort);
-      lifecycle.add('ops server', () => closeServer(ops));
+      await ops.listen(config.opsPort);
+      lifecycle.add('ops server', () => ops.close());
     }
 
-    const news = createSecondMeNews(io.rooms);
+    const news = createSecondMeNews(io.rooms, log);
     const { agentId, fallback } = config.secondMe;
     if (config.works) {
       const agents = createAgentsCore({ url: config.agentsUrl });
@@ -136,8 +137,12 @@ export function createApp(config: Config, log: Logger) {
     const rooms = createRooms({ db, users, feed, presence, occupancy });
     await rooms.ensureDefaults(config.defaultRooms);
 
+    // Appends must not queue behind a storm of reads.
+    const writerDb = createDb(config.databaseUrl, log, WRITER_CONNECTIONS);
+    lifecycle.add('writer connections', () => writerDb.destroy());
     const roomLog = createRoomLog({
       db,
+      writerDb,
       rooms: io.rooms,
       log,
       metrics,
@@ -157,7 +162,7 @@ export function createApp(config: Config, log: Logger) {
       log,
     });
     const messages = createMessages({ db, roomLog, users, newId });
-    const typing = createTyping(io.rooms);
+    const typing = createTyping(io.rooms, log);
     const matrix = createMatrixClient({ homeserverUrl: config.matrixUrl });
     lifecycle.add('matrix', () => matrix.close());
 
@@ -243,8 +248,8 @@ export function createApp(config: Config, log: Logger) {
     roomLog.start();
     lifecycle.add('room log', () => roomLog.stop());
     lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
-    publicPort = await listen(http, config.port);
-    lifecycle.add('http server', () => closeServer(http));
+    publicPort = await http.listen(config.port);
+    lifecycle.add('http server', () => http.close());
     drain = async () => {
       health.drain();
       secondMe.stop();
@@ -260,7 +265,8 @@ export function createApp(config: Config, log: Logger) {
     async stop(): Promise<void> {
       const began = Date.now();
       await drain();
-      await lifecycle.release(config.shutdownGraceMs - (Date.now() - began));
+      // A second less than the grace: the last resources get some time however long the first ones take.
+      await lifecycle.release(config.shutdownGraceMs - 1_000 - (Date.now() - began));
     },
     /** The port that the node listens on; 0 for a worker. */
     port: () => publicPort,

@@ -1,6 +1,7 @@
 /** Who is typing in which room: in memory only, the same picture on every node, forgotten after 6 s. */
-import { roomChannel } from '../platform/io.ts';
+import { onNews, roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace } from '../platform/io.ts';
+import type { Logger } from '../platform/logger.ts';
 
 const EXPIRES_MS = 6_000;
 const NEWS = 'typing';
@@ -13,7 +14,7 @@ interface TypingNews {
 
 export type Typing = ReturnType<typeof createTyping>;
 
-export function createTyping(namespace: RoomsNamespace) {
+export function createTyping(namespace: RoomsNamespace, log: Logger) {
   const rooms = new Map<string, Map<string, NodeJS.Timeout>>();
 
   // Not Socket.IO's volatile: that drops whatever comes between two polls, also the word that somebody stopped.
@@ -54,7 +55,7 @@ export function createTyping(namespace: RoomsNamespace) {
       namespace.serverSideEmit(NEWS, news as never);
     },
     start(): void {
-      namespace.on(NEWS as never, apply as never);
+      onNews<TypingNews>(namespace, NEWS, log, apply);
     },
     stop(): void {
       for (const typists of rooms.values()) for (const timer of typists.values()) clearTimeout(timer);

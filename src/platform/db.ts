@@ -19,6 +19,33 @@ const types = {
   },
 };
 
+type QueryCallback = (error: Error | null, result: unknown) => void;
+
+interface PgConnection {
+  query(config: unknown, callback?: QueryCallback): unknown;
+  connection: { stream: { destroy(): void } };
+  /** knex hands out no connection that has this. */
+  __knex__disposed?: Error;
+}
+
+/**
+ * When `query_timeout` gives up, pg leaves the query running on its connection, and knex would hand that out again:
+ * on a link that died without a word every later query would wait behind it.
+ */
+function retireAfterTimeout(connection: PgConnection): void {
+  const query = connection.query.bind(connection);
+  connection.query = (config, callback) => {
+    if (!callback) return query(config);
+    return query(config, (error, result) => {
+      if (error?.message === 'Query read timeout') {
+        connection.__knex__disposed = error;
+        connection.connection.stream.destroy();
+      }
+      callback(error, result);
+    });
+  };
+}
+
 /**
  * The pool. Limits in milliseconds: a query gives up after 5 s on the server and after 6 s here, so that a frozen
  * server costs seconds and not a hung request; a lock is waited for at most 2 s.
@@ -28,7 +55,15 @@ export function createDb(url: string, log: Logger, max = 10): Db {
     client: 'pg',
     // Bodies are nobody's business in a log: errors show the statement without its values.
     compileSqlOnError: false,
-    pool: { min: 0, max, idleTimeoutMillis: 30_000 },
+    pool: {
+      min: 0,
+      max,
+      idleTimeoutMillis: 30_000,
+      afterCreate(connection: PgConnection, done: (error: null, connection: PgConnection) => void) {
+        retireAfterTimeout(connection);
+        done(null, connection);
+      },
+    },
     acquireConnectionTimeout: 4_000,
     log: {
       warn: (message: unknown) => log.warn({ detail: message }, 'postgres'),

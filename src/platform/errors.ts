@@ -48,7 +48,7 @@ const TEMPORARY_CODE =
   /^(08...|53...|57...|40001|40P01|55P03|25006|25P0[23]|58030|E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN))$/;
 /** pg, knex and ioredis report these without a code. */
 const TEMPORARY_MESSAGE =
-  /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|Query read timeout|Timeout acquiring a connection|Client has encountered a connection error|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection/i;
+  /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|Query read timeout|Timeout acquiring a connection|Client has encountered a connection error|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection|^aborted$/i;
 
 /** Redis is up but cannot serve: loading, a replica, out of memory, unable to persist, in a script. */
 const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY) /;

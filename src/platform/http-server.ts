@@ -1,23 +1,59 @@
-/** Listening and closing of an HTTP server, as promises. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+/** An HTTP server that can be closed within a second, whatever its clients do. */
+import { createServer } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves with the port once the server listens; rejects when the port is taken. */
-export async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  return (server.address() as AddressInfo).port;
+const IDLE_LOOK_MS = 50;
+/** How long a closing WebSocket may take over its closing handshake; a client that sleeps never ends it. */
+const FAREWELL_MS = 1_000;
+
+export interface HttpServer {
+  readonly server: Server;
+  /** Resolves with the port once the server listens; rejects when the port is taken. */
+  listen(port: number): Promise<number>;
+  /** Takes no new connections and resolves when the requests under way are answered. */
+  close(): Promise<void>;
 }
 
-/** Takes no new requests, and resolves when those under way are answered. */
-export async function closeServer(server: Server): Promise<void> {
-  if (!server.listening) return;
-  const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
-  server.closeIdleConnections();
-  await closed;
+export function createHttpServer(listener: RequestListener): HttpServer {
+  const upgraded = new Set<Socket>();
+  let closing = false;
+  const server = createServer((request, response) => {
+    if (closing) response.setHeader('Connection', 'close');
+    listener(request, response);
+  });
+  server.on('upgrade', (_request, socket: Socket) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+  });
+
+  return {
+    server,
+
+    async listen(port) {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      });
+      return (server.address() as AddressInfo).port;
+    },
+
+    async close() {
+      if (!server.listening) return;
+      closing = true;
+      let closed = false;
+      const done = new Promise<void>((resolve) => void server.close(() => resolve()));
+      void done.then(() => (closed = true));
+      const farewell = setTimeout(() => upgraded.forEach((socket) => socket.destroy()), FAREWELL_MS);
+      while (!closed) {
+        server.closeIdleConnections();
+        await Promise.race([done, sleep(IDLE_LOOK_MS)]);
+      }
+      clearTimeout(farewell);
+    },
+  };
 }

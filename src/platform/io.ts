@@ -6,6 +6,7 @@ import { Server } from 'socket.io';
 import type { Namespace, Socket } from 'socket.io';
 import type { Caller } from '../auth/caller.ts';
 import type { PresenceServerEvents, RoomsServerEvents } from '../contract/events.ts';
+import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { RedisLinks } from './redis.ts';
 
@@ -47,12 +48,16 @@ export const MAX_FRAME_BYTES = 64 * 1024 + 1024;
 export function createIo(
   redis: RedisLinks,
   metrics: Metrics,
+  log: Logger,
   http?: HttpServer,
   allowRequest: (request: IncomingMessage) => boolean = () => true,
 ): Io {
   // The adapter awaits none of these.
   survive(redis.commands, ['publish'], () => metrics.lostNews.inc());
-  survive(redis.subscriber, ['subscribe', 'psubscribe', 'unsubscribe', 'punsubscribe'], () => {});
+  survive(redis.subscriber, ['subscribe', 'psubscribe'], (error) =>
+    log.error({ err: error }, 'not subscribed'),
+  );
+  survive(redis.subscriber, ['unsubscribe', 'punsubscribe'], () => {});
 
   const server = new Server({
     adapter: createAdapter(redis.commands, redis.subscriber, {
@@ -77,13 +82,13 @@ export function createIo(
 }
 
 /** Makes calls of `methods` that Redis does not take resolve with 0, after `onLost`. */
-function survive(client: Redis, methods: string[], onLost: () => void): void {
+function survive(client: Redis, methods: string[], onLost: (error: unknown) => void): void {
   const calls = client as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
   for (const method of methods) {
     const call = calls[method]!.bind(client);
     calls[method] = (...args) =>
-      call(...args).catch(() => {
-        onLost();
+      call(...args).catch((error: unknown) => {
+        onLost(error);
         return 0;
       });
   }
@@ -92,6 +97,26 @@ function survive(client: Redis, methods: string[], onLost: () => void): void {
 /** Ends this server's part in the adapters' conversation. */
 export async function closeAdapters({ server, rooms, presence }: Io): Promise<void> {
   for (const { adapter } of [server.of('/'), rooms, presence]) await adapter.close();
+}
+
+/**
+ * Calls `handler` with the news `name` of other nodes. News may come from another version, or from whoever else can
+ * publish: what the handler cannot take is logged and dropped.
+ */
+export function onNews<News>(
+  namespace: RoomsNamespace | PresenceNamespace,
+  name: string,
+  log: Logger,
+  handler: (news: News) => void | Promise<void>,
+): void {
+  const receive = async (news: News) => {
+    try {
+      await handler(news);
+    } catch (error) {
+      log.warn({ err: error, news: name }, 'news was dropped');
+    }
+  };
+  namespace.on(name as never, receive as never);
 }
 
 /** The socket.io room of all the sockets of one user in a namespace. */

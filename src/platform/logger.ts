@@ -11,6 +11,10 @@ export function createLogger(level: string, bindings: Record<string, string> = {
     base: bindings,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
+    serializers: {
+      // PostgreSQL quotes whole rows in `detail`, and with them what people wrote.
+      err: (error: Error) => ({ ...pino.stdSerializers.err(error), detail: undefined }),
+    },
     redact: {
       paths: ['token', 'access_token', '*.token', '*.access_token', '*.authorization'],
       censor: '[redacted]',

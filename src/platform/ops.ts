@@ -4,9 +4,9 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
 import type { Queue } from 'bullmq';
 import express from 'express';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
 import type { Health } from './health.ts';
+import { createHttpServer } from './http-server.ts';
+import type { HttpServer } from './http-server.ts';
 import type { Metrics } from './metrics.ts';
 
 /** The server, not yet listening. */
@@ -18,7 +18,7 @@ export function createOpsServer({
   metrics: Metrics;
   health: Health;
   queues: Queue[];
-}): Server {
+}): HttpServer {
   const app = express();
   app.disable('x-powered-by');
   app.get('/metrics', async (_request, response) => {
@@ -35,5 +35,5 @@ export function createOpsServer({
   dashboard.setBasePath('/queues');
   createBullBoard({ queues: queues.map((queue) => new BullMQAdapter(queue)), serverAdapter: dashboard });
   app.use('/queues', dashboard.getRouter());
-  return createServer(app);
+  return createHttpServer(app);
 }

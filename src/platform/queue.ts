@@ -139,7 +139,10 @@ export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
       const deadline = new AbortController();
       await Promise.race([
         closing,
-        sleep(deadlineMs, undefined, { signal: deadline.signal }).catch(() => {}),
+        // Without a connection there is nothing that a worker could wait for.
+        sleep(client.status === 'ready' ? deadlineMs : 500, undefined, { signal: deadline.signal }).catch(
+          () => {},
+        ),
       ]);
       deadline.abort();
       // Dropping what has ended would leave a timer of ioredis behind.

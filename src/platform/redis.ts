@@ -51,10 +51,11 @@ export async function connectRedis(url: string, log: Logger, waitMs = 2_000): Pr
   const watchdog = setInterval(() => {
     for (const link of Object.values(links)) {
       if (link.status !== 'ready') continue;
-      const deadline = setTimeout(() => link.disconnect(true), PING_EVERY_MS - 500);
+      // A ping that is refused proves nothing either: only an answer takes the deadline back.
+      const deadline = setTimeout(() => link.disconnect(true), PING_EVERY_MS - 500).unref();
       link.ping().then(
         () => clearTimeout(deadline),
-        () => clearTimeout(deadline),
+        () => {},
       );
     }
   }, PING_EVERY_MS);
@@ -67,7 +68,7 @@ export async function connectRedis(url: string, log: Logger, waitMs = 2_000): Pr
   return {
     ...links,
     database: commands.options.db ?? 0,
-    isUp: () => commands.status === 'ready',
+    isUp: () => commands.status === 'ready' && subscriber.status === 'ready',
     onReady: (listener) => void commands.on('ready', listener),
     async close() {
       clearInterval(watchdog);

@@ -1,5 +1,6 @@
 /** Transitions between nodes: what this node made goes to its own view and to all the others'. */
 import type { PresenceStatus } from '../contract/presence.ts';
+import { onNews } from '../platform/io.ts';
 import type { PresenceNamespace } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { News, Transition } from './presence.store.ts';
@@ -38,7 +39,7 @@ export function createNews({ namespace, view, log }: NewsDeps) {
     }
   };
 
-  const receive = ((news: News) => view.accept(news)) as never;
+  let stopped = false;
 
   const callListeners = ({ presence, rooms }: Transition) => {
     for (const listener of listeners) {
@@ -70,11 +71,14 @@ export function createNews({ namespace, view, log }: NewsDeps) {
       view.accept(news);
     },
 
-    start: (): void => void namespace.on(NEWS as never, receive),
+    start: (): void =>
+      onNews<News>(namespace, NEWS, log, (news) => {
+        if (!stopped) view.accept(news);
+      }),
 
     stop(): void {
       send();
-      namespace.off(NEWS as never, receive);
+      stopped = true;
     },
   };
 }

@@ -9,6 +9,8 @@ import { createWriter } from './writer.ts';
 
 interface RoomLogDeps {
   db: Db;
+  /** The pool that batches are committed on. */
+  writerDb: Db;
   rooms: RoomsNamespace;
   log: Logger;
   metrics: Metrics;
@@ -18,10 +20,11 @@ interface RoomLogDeps {
 
 export type RoomLog = ReturnType<typeof createRoomLog>;
 
-export function createRoomLog({ onCommitted, ...deps }: RoomLogDeps) {
+export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
   const sequencer = createSequencer(deps);
   const writer = createWriter({
     ...deps,
+    db: writerDb,
     onCommitted: (messages) => {
       sequencer.announce(messages);
       onCommitted(messages);

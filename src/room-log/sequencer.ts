@@ -9,7 +9,7 @@
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
-import { roomChannel } from '../platform/io.ts';
+import { onNews, roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import { startLoop } from '../platform/loop.ts';
@@ -40,11 +40,15 @@ interface Cursor {
   /** Changes that came before their turn. */
   readonly early: Map<number, Message>;
   catchingUp: Promise<void> | undefined;
-  /** Messages delivered since the catch-up began, while one is under way. */
-  fresh: Set<string> | undefined;
-  /** Joins under way; while there are any, `recent` keeps what is delivered, for them to splice. */
-  joins: number;
-  recent: { event: MessageEvent; message: Message }[];
+  /** While a catch-up is under way: the newest message before it, and those delivered since. */
+  behind: { seenSeq: number; delivered: Set<string> } | undefined;
+  /** For each join under way what was delivered since it began, for it to splice. */
+  readonly joins: Set<Delivery[]>;
+}
+
+interface Delivery {
+  event: MessageEvent;
+  message: Message;
 }
 
 interface SequencerDeps {
@@ -58,8 +62,10 @@ interface SequencerDeps {
 export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: SequencerDeps) {
   const cursors = new Map<string, Cursor>();
 
-  const deliver = (cursor: Cursor, message: Message, source: Source, seenSeq = cursor.deliveredSeq) => {
-    const isNew = message.seq > seenSeq && !cursor.fresh?.has(message.id);
+  const deliver = (cursor: Cursor, message: Message, source: Source) => {
+    const isNew = cursor.behind
+      ? message.seq > cursor.behind.seenSeq && !cursor.behind.delivered.has(message.id)
+      : message.seq > cursor.deliveredSeq;
     const event = message.deleted_at
       ? 'room.message.deleted'
       : isNew
@@ -67,8 +73,8 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
         : 'room.message.updated';
     cursor.delivered = message.change_seq;
     cursor.deliveredSeq = Math.max(cursor.deliveredSeq, message.seq);
-    cursor.fresh?.add(message.id);
-    if (cursor.joins > 0) cursor.recent.push({ event, message });
+    cursor.behind?.delivered.add(message.id);
+    for (const recent of cursor.joins) recent.push({ event, message });
     metrics.delivered.inc({ source });
     rooms.local.to(roomChannel(cursor.roomId)).emit(event, { room_id: cursor.roomId, message });
   };
@@ -83,8 +89,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
   };
 
   const readMissing = async (cursor: Cursor) => {
-    const seenSeq = cursor.deliveredSeq;
-    cursor.fresh = new Set();
+    cursor.behind = { seenSeq: cursor.deliveredSeq, delivered: new Set() };
     try {
       while (cursor.delivered < cursor.wanted) {
         const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
@@ -93,16 +98,18 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
           throw new AppError('not_found', 'There is no such room.');
         }
         for (const message of slice.messages) {
-          if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read', seenSeq);
+          if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read');
         }
         if (slice.messages.length < PAGE) {
           cursor.delivered = Math.max(cursor.delivered, slice.head.last_change_seq);
           cursor.deliveredSeq = Math.max(cursor.deliveredSeq, slice.head.last_seq);
+          // News from beyond the head speaks of a log that the database does not have (any more).
+          if (slice.messages.length === 0) cursor.wanted = cursor.delivered;
         }
         deliverEarly(cursor);
       }
     } finally {
-      cursor.fresh = undefined;
+      cursor.behind = undefined;
     }
   };
 
@@ -146,9 +153,8 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       wanted: NOWHERE,
       early: new Map(),
       catchingUp: undefined,
-      fresh: undefined,
-      joins: 0,
-      recent: [],
+      behind: undefined,
+      joins: new Set(),
     };
     cursor.ready = readHeads(db, [roomId]).then(
       ([head]) => {
@@ -170,8 +176,8 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     return cursor;
   };
 
-  const splice = (cursor: Cursor, socket: RoomsSocket, after: number) => {
-    for (const { event, message } of cursor.recent) {
+  const splice = (cursor: Cursor, socket: RoomsSocket, recent: Delivery[], after: number) => {
+    for (const { event, message } of recent) {
       if (message.change_seq > after) socket.emit(event, { room_id: cursor.roomId, message });
     }
     void socket.join(roomChannel(cursor.roomId));
@@ -193,7 +199,8 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     const cursor = open(roomId);
     const channel = roomChannel(roomId);
     const stoodAt = socket.rooms.has(channel) ? cursor.delivered : undefined;
-    cursor.joins++;
+    const recent: Delivery[] = [];
+    cursor.joins.add(recent);
     try {
       if (stoodAt !== undefined) void socket.leave(channel);
       await cursor.ready;
@@ -203,21 +210,21 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       while (cursor.delivered < snapshotAt) await catchUp(cursor);
       if (!socket.connected) return false;
       answer(snapshot);
-      splice(cursor, socket, snapshotAt);
+      splice(cursor, socket, recent, snapshotAt);
       return true;
     } catch (error) {
-      if (stoodAt !== undefined && socket.connected) splice(cursor, socket, stoodAt);
+      if (stoodAt !== undefined && socket.connected) splice(cursor, socket, recent, stoodAt);
       throw error;
     } finally {
-      cursor.joins--;
-      if (cursor.joins === 0) cursor.recent = [];
+      cursor.joins.delete(recent);
     }
   };
 
   const poll = async () => {
     for (const cursor of cursors.values()) {
-      if (cursor.joins === 0 && !rooms.adapter.rooms.has(roomChannel(cursor.roomId)))
-        cursors.delete(cursor.roomId);
+      const inUse =
+        cursor.joins.size > 0 || cursor.catchingUp || rooms.adapter.rooms.has(roomChannel(cursor.roomId));
+      if (!inUse) cursors.delete(cursor.roomId);
     }
     if (cursors.size === 0) return;
     for (const head of await readHeads(db, [...cursors.keys()])) {
@@ -247,12 +254,9 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     },
 
     start(): void {
-      rooms.on(
-        NEWS as never,
-        ((messages: Message[]) => {
-          for (const message of messages) accept(message, 'news');
-        }) as never,
-      );
+      onNews<Message[]>(rooms, NEWS, log, (messages) => {
+        for (const message of messages) accept(message, 'news');
+      });
       endPolling = startLoop(pollMs, poll, log, 'the heads of the rooms cannot be read');
     },
 

@@ -71,8 +71,20 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     }
   };
 
+  /** The head of the queue with at most one change to each message, without which a batch could not be repeated. */
+  const nextBatch = (): Pending[] => {
+    const changed = new Set<string>();
+    const end = queue.slice(0, BATCH_MAX).findIndex(({ entry }) => {
+      if (!('change' in entry)) return false;
+      const again = changed.has(entry.change.message_id);
+      changed.add(entry.change.message_id);
+      return again;
+    });
+    return queue.splice(0, end === -1 ? BATCH_MAX : end);
+  };
+
   const drain = async () => {
-    while (queue.length > 0) await commit(queue.splice(0, BATCH_MAX));
+    while (queue.length > 0) await commit(nextBatch());
     running = undefined;
   };
 

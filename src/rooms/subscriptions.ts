@@ -1,7 +1,7 @@
 /** Which sockets of this node have which rooms open: joining, leaving, disconnecting, and being taken out. */
 import type { Caller } from '../auth/caller.ts';
 import { createKeyedQueue } from '../platform/keyed-queue.ts';
-import { userChannel } from '../platform/io.ts';
+import { onNews, userChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
@@ -124,14 +124,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     },
 
     start(): void {
-      namespace.on(
-        NEWS as never,
-        ((closing: Closing) => {
-          evict(closing).catch((error: unknown) =>
-            log.warn({ err: error, ...closing }, 'a room was not closed'),
-          );
-        }) as never,
-      );
+      onNews<Closing>(namespace, NEWS, log, evict);
     },
   };
 }

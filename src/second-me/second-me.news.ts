@@ -2,7 +2,9 @@
 import { EventEmitter } from 'node:events';
 import { z } from 'zod';
 import { InvocationId } from '../contract/primitives.ts';
+import { onNews } from '../platform/io.ts';
 import type { RoomsNamespace } from '../platform/io.ts';
+import type { Logger } from '../platform/logger.ts';
 
 const News = z.object({ invocation_id: InvocationId });
 const NAMES = ['secondme.finished', 'secondme.cancel'] as const;
@@ -11,14 +13,12 @@ type NewsName = (typeof NAMES)[number];
 export type SecondMeNews = ReturnType<typeof createSecondMeNews>;
 
 /** The news of one node; the service and the job of a process share it. */
-export function createSecondMeNews(rooms: RoomsNamespace) {
+export function createSecondMeNews(rooms: RoomsNamespace, log: Logger) {
   const here = new EventEmitter().setMaxListeners(0);
   for (const name of NAMES) {
-    const receive = (given: unknown) => {
-      const news = News.safeParse(given);
-      if (news.success) here.emit(name, news.data.invocation_id);
-    };
-    rooms.on(name as never, receive as never);
+    onNews<unknown>(rooms, name, log, (given) => {
+      here.emit(name, News.parse(given).invocation_id);
+    });
   }
   return {
     on: (name: NewsName, listener: (invocationId: string) => void) => void here.on(name, listener),

@@ -1,10 +1,9 @@
 /** The environment: what stops the start, and what the limits allow. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
-import { createRest } from '../support/rest.ts';
+import type { createRest } from '../support/rest.ts';
 import type { RestAnswer } from '../support/rest.ts';
 
 /** Runs the server with `env` alone; how it ended and what it said. */
@@ -78,20 +77,6 @@ describe('RATE_LIMITS=on', () => {
     if (what !== 'reads') expect((await rest('GET', '/city/feed')).status).toBe(200);
   });
 
-  it('never refuses who keeps to the promised rate, from a burst onwards', async () => {
-    const rest = await city.rest('u_steady');
-    const send = () => rest('POST', '/city/rooms/general/messages', { body: 'x' });
-    const burst = await many(20, send);
-    // Five a second, by the clock, across the end of any window.
-    const start = Date.now();
-    const steady: RestAnswer[] = [];
-    for (let n = 0; n < 24; n++) {
-      await sleep(Math.max(0, start + n * 200 - Date.now()));
-      steady.push(await send());
-    }
-    expect([...burst, ...steady].map(({ status }) => status)).toEqual(Array(44).fill(201));
-  });
-
   it('answers rate_limited over a socket, drops signals silently, and disconnects nobody', async () => {
     const socket = await city.socket('/rooms', 'u_chatty');
     await socket.call('room.join', { room_id: 'general' });
@@ -116,7 +101,6 @@ describe('RATE_LIMITS=on', () => {
       Array.from({ length: 400 }, () => presence.ack('presence.heartbeat', { user_id: 'u_chatty' })),
     );
     expect(beats.filter(({ ok }) => !ok)).toEqual([]);
-    for (const { data } of beats) expect(data).toEqual({ status: 'online', ttl_s: 40, interval_s: 20 });
     expect(presence.raw.connected).toBe(true);
     for (const each of [socket, presence]) each.close();
   });

@@ -58,7 +58,7 @@ async function startNode({ pollMs = NEVER_MS, batchMs = 50 } = {}) {
   const metrics = createMetrics();
   const http = createServer().listen(0, '127.0.0.1');
   await once(http, 'listening');
-  const { server, rooms } = createIo(links, metrics, http);
+  const { server, rooms } = createIo(links, metrics, log, http);
   const gateway = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, {
     log,
     metrics,

@@ -72,7 +72,7 @@ async function startNode(redisUrl: string, options: NodeOptions) {
   const metrics = createMetrics();
   const redis = await connectRedis(link.url, log);
   const http = createHttp();
-  const io = createIo(redis, metrics, http);
+  const io = createIo(redis, metrics, log, http);
   const namespace = io.presence;
   const lease = createNodeLease({ redis, log, nodeId: 'test', timings: { ...FAST_LEASE, ...options.lease } });
   const occupancy = createOccupancy({ redis, lease, log });

@@ -183,10 +183,10 @@ async function startNode(options: NodeOptions = {}) {
   const redis = await connectRedis(redisUrl, log);
   // Before Socket.IO attaches: it takes its own requests from the listeners that it finds, and from no later one.
   const http = createServer((request, response) => void app(request, response));
-  const io = createIo(redis, metrics, http);
+  const io = createIo(redis, metrics, log, http);
   const producer = createProducer(redisUrl, JOB_NAMES, log);
   const enqueue = createEnqueue(producer);
-  const news = createSecondMeNews(io.rooms);
+  const news = createSecondMeNews(io.rooms, log);
   const agentId = 'ag_secondme_global';
   const deps = { db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId };
   const secondMe = createSecondMe({ ...deps, waitMs, pollMs: 100 });
