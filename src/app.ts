@@ -182,6 +182,8 @@ export function createApp(config: Config, log: Logger) {
     attachPresence({ gateway: presenceEvents, presence });
     attachTokenRefresh(presenceEvents, socketAuth);
 
+    // Nothing is served in the default namespace, and nobody is kept there.
+    io.server.use((_socket, next) => next(new Error('Connect to /rooms or /presence.')));
     io.rooms.use((socket, next) => void socketAuth.handshake(socket, next));
     io.presence.use((socket, next) => void socketAuth.handshake(socket, next));
     io.rooms.on('connection', (socket) => {

@@ -132,6 +132,21 @@ describe('processes from the build', () => {
     expect(leaving.output()).not.toMatch(/unhandledRejection|uncaughtException|"level":"(error|fatal)"/);
   }, 60_000);
 
+  it('a client that sleeps holds up no stop', async () => {
+    const node = await start({});
+    await untilReady(node.url, node);
+    const sleeper = await connect(`${node.url}/rooms`, await tokenOf('u_sleeper'), {
+      transports: ['websocket'],
+    });
+    await sleeper.call('room.join', { room_id: 'general' });
+    const { ws } = sleeper.raw.io.engine.transport as unknown as { ws: { _socket: { pause(): void } } };
+    ws._socket.pause();
+    node.child.kill('SIGTERM');
+    expect(await node.exited).toBe(0);
+    expect(node.output()).not.toContain('not released');
+    sleeper.close();
+  }, 60_000);
+
   it('a wrong configuration stops the start with one line for each problem', async () => {
     const city = startProcess({
       PORT: 'seven',
