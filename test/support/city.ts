@@ -43,14 +43,15 @@ export async function startCity({ nodes = [{}], env = {}, databaseUrl, redisUrl 
     ...env,
   };
   const apps: App[] = [];
-  const start = async (own: Record<string, string> = {}): Promise<App> => {
+  const launch = async (own: Record<string, string> = {}): Promise<App> => {
     const config = readConfig({ ...base, ...own });
     const app = createApp(config, createLogger(config.logLevel));
     await app.start();
-    apps.push(app);
     return app;
   };
-  await Promise.all(nodes.map(start));
+  apps.push(...(await Promise.all(nodes.map(launch))));
+  /** One more node; its index is the next. */
+  const start = async (own: Record<string, string> = {}): Promise<void> => void apps.push(await launch(own));
 
   const token = async (userId: string, options: { name?: string; roles?: Role[]; lifetimeS?: number } = {}) =>
     (await tokens.sign({ user_id: userId, ...options }, options.lifetimeS ?? 3600)).token;
