@@ -14,6 +14,8 @@ import { FEED_EVENT } from './feed.repo.ts';
 export interface FeedCursor {
   tx: string;
   n: number;
+  /** What was committed when the cursor was made (a pg_snapshot): older news, though not yet below xmin. */
+  before: string;
 }
 
 export interface FeedChange {
@@ -32,10 +34,13 @@ export interface FeedChanges {
 /** The oldest transaction that runs, in the eyes of the statement. */
 const XMIN = 'pg_snapshot_xmin(pg_current_snapshot())';
 
-/** A cursor in front of everything that is not yet below the oldest running transaction. */
+/** A cursor in front of everything that is not committed yet. */
 export async function currentCursor(db: Db): Promise<FeedCursor> {
-  const [now] = await rows<{ tx: string }>(db, `select ${XMIN}::text tx`);
-  return { tx: now!.tx, n: 0 };
+  const [now] = await rows<{ tx: string; before: string }>(
+    db,
+    `select ${XMIN}::text tx, pg_current_snapshot()::text before`,
+  );
+  return { ...now!, n: 0 };
 }
 
 type ChangeRow = {
@@ -61,6 +66,7 @@ export async function readFeedChanges(
      from (select ${XMIN} xmin) now left join lateral (
        select * from city_feed_events e
        where (e.tx, e.n) > (:tx::xid8, :n) and e.tx < ${XMIN}
+         and not pg_visible_in_snapshot(e.tx, :before::pg_snapshot)
        order by e.tx, e.n limit :maxRows
      ) e on true
      order by e.tx, e.n`,
@@ -68,7 +74,7 @@ export async function readFeedChanges(
   );
   const { xmin, waiting } = found[0]!;
   // A database that was restored or failed over may count transactions from further back.
-  if (BigInt(xmin) < BigInt(cursor.tx)) return { changes: [], next: { tx: xmin, n: 0 }, more: true };
+  if (BigInt(xmin) < BigInt(cursor.tx)) return { changes: [], next: await currentCursor(db), more: true };
 
   const changes: FeedChange[] = [];
   let next = cursor;
@@ -76,11 +82,13 @@ export async function readFeedChanges(
   for (const { xmin: _xmin, waiting: _waiting, tx, n, bytes: size, removed, ...event } of found) {
     if (tx === null || (bytes > 0 && bytes + size > maxBytes)) break;
     changes.push({ event, removed });
-    next = { tx, n };
+    next = { ...cursor, tx, n };
     bytes += size;
   }
   const complete = changes.length < maxRows && (found[0]!.tx === null || changes.length === found.length);
-  return complete ? { changes, next: { tx: xmin, n: 0 }, more: waiting } : { changes, next, more: true };
+  return complete
+    ? { changes, next: { ...cursor, tx: xmin, n: 0 }, more: waiting }
+    : { changes, next, more: true };
 }
 
 /** For each of `userIds` that is a member of any of `roomIds`: which of them, in order. */

@@ -307,6 +307,17 @@ describe('subscriptions', () => {
     expect(received(socket)).toEqual([...both, own]);
   });
 
+  it('begin with what is committed after them, though an older transaction still runs', async () => {
+    const node = await startNode();
+    const held = await db.transaction();
+    await held.raw('select pg_current_xact_id()');
+    await send(db, A);
+    const subscriber = await node.subscriber('u_new', 'city');
+    await held.rollback();
+    const last = await barrier([node], [subscriber]);
+    expect(received(subscriber)).toEqual([last]);
+  });
+
   it('cost no reads when there are none, and begin anew with the next', async () => {
     const node = await startNode({ pollMs: 10 });
     const first = await node.subscriber('u_ada', 'city');
