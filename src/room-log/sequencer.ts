@@ -103,8 +103,11 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
         if (slice.messages.length < PAGE) {
           cursor.delivered = Math.max(cursor.delivered, slice.head.last_change_seq);
           cursor.deliveredSeq = Math.max(cursor.deliveredSeq, slice.head.last_seq);
-          // News from beyond the head speaks of a log that the database does not have (any more).
-          if (slice.messages.length === 0) cursor.wanted = cursor.delivered;
+          // News from beyond the head speaks of a log that the database does not have (any more): none of it counts.
+          if (slice.messages.length === 0) {
+            cursor.wanted = cursor.delivered;
+            cursor.early.clear();
+          }
         }
         deliverEarly(cursor);
       }
@@ -206,8 +209,10 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       await cursor.ready;
       const snapshot = await read();
       const snapshotAt = snapshot.head.last_change_seq;
-      cursor.wanted = Math.max(cursor.wanted, snapshotAt);
-      while (cursor.delivered < snapshotAt) await catchUp(cursor);
+      while (cursor.delivered < snapshotAt) {
+        cursor.wanted = Math.max(cursor.wanted, snapshotAt);
+        await catchUp(cursor);
+      }
       if (!socket.connected) return false;
       answer(snapshot);
       splice(cursor, socket, recent, snapshotAt);

@@ -64,19 +64,54 @@ it('a link to Redis that died is replaced', async () => {
   socket.close();
 }, 60_000);
 
-it('news that no handler can take stops nobody', async () => {
+/** Somebody else on the same Redis, who can say what nodes say. */
+async function withStranger(act: (stranger: Server) => Promise<void>): Promise<void> {
   const clients = [new Redis(redis.url), new Redis(redis.url)] as const;
   const number = new URL(redis.url).pathname.slice(1);
   const stranger = new Server({ adapter: createAdapter(...clients, { key: `city-${number}` }) });
-  const reader = await city.socket('/rooms', 'u_calm');
-  await reader.call('room.join', { room_id: 'general' });
-  for (const name of ['room-log', 'typing', 'room-closing', 'secondme.finished', 'secondme.cancel']) {
-    for (const news of [null, 7, { not: 'news' }, [null]]) stranger.of('/rooms').serverSideEmit(name, news);
+  try {
+    await act(stranger);
+  } finally {
+    for (const name of ['/', '/rooms', '/presence']) await stranger.of(name).adapter.close();
+    for (const client of clients) client.disconnect();
   }
-  stranger.of('/presence').serverSideEmit('presence-log', { transitions: 'none' });
-  const { message } = await reader.call('room.message.send', { room_id: 'general', body: 'still here' });
-  expect((await reader.next('room.message')).message).toEqual(message);
-  reader.close();
-  for (const name of ['/', '/rooms', '/presence']) await stranger.of(name).adapter.close();
-  for (const client of clients) client.disconnect();
-});
+}
+
+it('news that no handler can take stops nobody', () =>
+  withStranger(async (stranger) => {
+    const reader = await city.socket('/rooms', 'u_calm');
+    await reader.call('room.join', { room_id: 'general' });
+    for (const name of ['room-log', 'typing', 'room-closing', 'secondme.finished', 'secondme.cancel']) {
+      for (const news of [null, 7, { not: 'news' }, [null]]) stranger.of('/rooms').serverSideEmit(name, news);
+    }
+    stranger.of('/presence').serverSideEmit('presence-log', { transitions: 'none' });
+    const { message } = await reader.call('room.message.send', { room_id: 'general', body: 'still here' });
+    expect((await reader.next('room.message')).message).toEqual(message);
+    reader.close();
+  }));
+
+it('news from beyond the log is no part of it, also when the log gets there', () =>
+  withStranger(async (stranger) => {
+    const reader = await city.socket('/rooms', 'u_sceptic');
+    const { room } = await reader.call('room.join', { room_id: 'general' });
+    const room_id = room.id as string;
+    const lost = {
+      id: 'm_lost',
+      room_id,
+      seq: room.last_seq + 2,
+      change_seq: room.last_change_seq + 2,
+      body: 'lost',
+    };
+    stranger.of('/rooms').serverSideEmit('room-log', [lost]);
+    // Heard after it, and answered after its read: a barrier.
+    stranger.of('/rooms').serverSideEmit('typing', { room_id, user_id: 'u_stranger', typing: true });
+    await reader.next('room.typing', ({ user_ids }) => user_ids.includes('u_stranger'));
+    await reader.call('room.join', { room_id });
+    const sent = [];
+    for (const body of ['one', 'two', 'three']) {
+      sent.push((await reader.call('room.message.send', { room_id, body })).message);
+    }
+    await until(() => reader.of('room.message').length >= 3, 'three messages');
+    expect(reader.of('room.message').map(({ message }) => message)).toEqual(sent);
+    reader.close();
+  }));
