@@ -2,8 +2,10 @@
 import type { Express } from 'express';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgentsCore } from './agents-core/create-agents-core.ts';
-import { devTokenRoute } from './auth/auth.routes.ts';
+import { createAuthorise } from './auth/authorise.ts';
+import { devTokenRoute, logoutRoute } from './auth/auth.routes.ts';
 import { createHttpAuth } from './auth/http.auth.ts';
+import { createLogouts } from './auth/logouts.ts';
 import { attachTokenRefresh, createSocketAuth } from './auth/socket.auth.ts';
 import { createTokens } from './auth/tokens.ts';
 import type { Config } from './config.ts';
@@ -21,6 +23,14 @@ import { messageRoutes } from './messages/messages.routes.ts';
 import { createMessages } from './messages/messages.service.ts';
 import { attachMessages } from './messages/messages.socket.ts';
 import { createTyping } from './messages/typing.ts';
+import { createFilters } from './moderation/filters.ts';
+import { createModerationLog } from './moderation/moderation.log.ts';
+import { moderationRoutes } from './moderation/moderation.routes.ts';
+import { createModeration } from './moderation/moderation.service.ts';
+import { createRemovals } from './moderation/removals.ts';
+import { createReports } from './moderation/reports.service.ts';
+import { createAddresses } from './platform/addresses.ts';
+import { createAdmission } from './platform/admission.ts';
 import { createDb } from './platform/db.ts';
 import type { Db } from './platform/db.ts';
 import { docRoutes, serveDocs } from './platform/docs.ts';
@@ -34,7 +44,7 @@ import { createIds } from './platform/ids.ts';
 import { closeAdapters, createIo, userChannel } from './platform/io.ts';
 import type { AnySocket, PresenceSocket, RoomsSocket } from './platform/io.ts';
 import { createLifecycle } from './platform/lifecycle.ts';
-import { createLimits } from './platform/limits.ts';
+import { createLimits, UNLIMITED } from './platform/limits.ts';
 import type { Logger } from './platform/logger.ts';
 import { createMetrics } from './platform/metrics.ts';
 import type { Metrics } from './platform/metrics.ts';
@@ -51,6 +61,7 @@ import { createPresence } from './presence/presence.service.ts';
 import { attachPresence } from './presence/presence.socket.ts';
 import { createProducer } from './platform/queue.ts';
 import { createRoomLog } from './room-log/room-log.ts';
+import { createRoomCare } from './rooms/care.service.ts';
 import { createRoomNotices } from './rooms/room-notices.ts';
 import { roomRoutes } from './rooms/rooms.routes.ts';
 import { createRooms } from './rooms/rooms.service.ts';
@@ -80,12 +91,13 @@ export function createApp(config: Config, log: Logger) {
     // ── what everything stands on
     const metrics = createMetrics();
     const newId = createIds();
-    const limits = createLimits(config.rateLimits);
     const db = createDb(config.databaseUrl, log);
     lifecycle.add('postgres', () => db.destroy());
     await prepareDatabase(db, log);
     const redis = await connectRedis(config.redisUrl, log);
     lifecycle.add('redis', () => redis.close());
+    const { rateLimits: on, rates, caps } = config;
+    const limits = on ? createLimits({ rates, redis, log, metrics }) : UNLIMITED;
     const health = createHealth({ db, redis });
 
     const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
@@ -128,13 +140,24 @@ export function createApp(config: Config, log: Logger) {
     // ── the city
     const tokens = createTokens(config.jwt);
     const users = createUsers({ db, log });
+    const logouts = createLogouts({ db, namespace: io.rooms, log });
     const hub = createFeedHub({ db, rooms: io.rooms, log });
     const feed = createFeed({ db, log, newId, enqueue, nudge: hub.nudge });
     const secondMe = createSecondMe({ db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId });
     const lease = createNodeLease({ redis, log });
     const occupancy = createOccupancy({ redis, lease, log });
-    const presence = createPresence({ redis, lease, namespace: io.presence, occupancy, log, metrics });
-    const rooms = createRooms({ db, users, feed, presence, occupancy });
+    const presence = createPresence({
+      redis,
+      lease,
+      namespace: io.presence,
+      occupancy,
+      log,
+      metrics,
+      namedMax: on ? caps.subscriptionsSocket : Infinity,
+    });
+    const filters = createFilters(config.filters);
+    const moderationLog = createModerationLog({ db, newId });
+    const rooms = createRooms({ db, users, feed, presence, occupancy, filters });
     await rooms.ensureDefaults(config.defaultRooms);
 
     // Appends must not queue behind a storm of reads.
@@ -154,21 +177,40 @@ export function createApp(config: Config, log: Logger) {
     const notices = createRoomNotices({ namespace: io.rooms, occupancy, users, log });
     const subscriptions = createSubscriptions({
       namespace: io.rooms,
+      presence: io.presence,
       rooms,
       roomLog,
       occupancy,
       users,
       notices,
       log,
+      metrics,
+      roomsMax: on ? caps.roomsSocket : Infinity,
     });
-    const messages = createMessages({ db, roomLog, users, newId });
+    const messages = createMessages({ db, roomLog, users, newId, filters, moderationLog });
+    const care = createRoomCare({
+      db,
+      rooms,
+      subscriptions,
+      feed,
+      filters,
+      moderationLog,
+      defaultRooms: config.defaultRooms,
+      log,
+    });
+    const moderation = createModeration({ db, moderationLog, subscriptions });
+    const reports = createReports({ db, newId, moderationLog });
+    const removals = createRemovals({ db, subscriptions, log });
     const typing = createTyping(io.rooms, log);
     const matrix = createMatrixClient({ homeserverUrl: config.matrixUrl });
     lifecycle.add('matrix', () => matrix.close());
 
     // ── the edges: sockets
-    const socketAuth = createSocketAuth({ tokens, users });
-    const edge = { log, metrics, limits };
+    const addressOf = createAddresses(config.trustProxyHops);
+    const admission = createAdmission({ on, caps, limits, addressOf, metrics });
+    admission.guard(io);
+    const socketAuth = createSocketAuth({ tokens, users, logouts, admission });
+    const edge = { log, metrics, limits, addressOf, authorise: createAuthorise({ db, users }) };
     const roomEvents = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
     attachRooms({ gateway: roomEvents, rooms, subscriptions });
     attachMessages({ gateway: roomEvents, messages, typing, subscriptions });
@@ -203,17 +245,19 @@ export function createApp(config: Config, log: Logger) {
     });
 
     // ── the edges: REST
-    const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users }) };
+    const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users, logouts }) };
     const { route, mount } = createRoutes(httpEdge);
     healthRoutes(route, health);
     docRoutes(route, config.production);
-    roomRoutes(route, { rooms, occupancy, subscriptions });
+    roomRoutes(route, { rooms, care, occupancy, subscriptions });
+    moderationRoutes(route, { moderation, reports, moderationLog });
     messageRoutes(route, messages);
     feedRoutes(route, feed);
     homeRoutes(route, { rooms, feed, presence });
     presenceRoutes(route, presence);
     secondMeRoutes(route, secondMe);
     matrixRoutes(route, { matrix, presence });
+    logoutRoute(route, logouts);
     if (!config.production) devTokenRoute(route, tokens);
     mount(app);
     serveDocs(app);
@@ -236,6 +280,7 @@ export function createApp(config: Config, log: Logger) {
     });
 
     // ── and it runs
+    lifecycle.add('logouts', await logouts.start());
     await lease.start();
     lifecycle.add('lease', () => lease.stop());
     await presence.start();
@@ -245,6 +290,10 @@ export function createApp(config: Config, log: Logger) {
     typing.start();
     lifecycle.add('typing', () => typing.stop());
     subscriptions.start();
+    removals.start();
+    lifecycle.add('removals', () => removals.stop());
+    care.start();
+    lifecycle.add('care of rooms', () => care.stop());
     hub.start();
     lifecycle.add('feed hub', () => hub.stop());
     roomLog.start();

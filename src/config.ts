@@ -23,6 +23,14 @@ const port = (fallback: number) =>
     .refine((value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535, 'must be a port, 0–65535')
     .transform(Number);
 
+/** A positive whole number. */
+const count = (fallback: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .refine((value) => /^[1-9]\d{0,6}$/.test(value), 'must be a whole number from 1 to 9999999')
+    .transform(Number);
+
 const list = z
   .string()
   .default('')
@@ -32,6 +40,25 @@ const list = z
       .map((item) => item.trim())
       .filter(Boolean),
   );
+
+const HOST = /^[\p{L}\p{N}](?:[\p{L}\p{N}.-]*[\p{L}\p{N}])?$/u;
+
+/** `on`, `off`, or the hosts that links may lead to, as a URL spells them. */
+const linkFilter = z
+  .string()
+  .default('off')
+  .transform((value, context): 'on' | 'off' | string[] => {
+    if (value === 'on' || value === 'off') return value;
+    const hosts = value
+      .split(',')
+      .map((host) => host.trim())
+      .filter(Boolean);
+    if (hosts.every((host) => HOST.test(host) && URL.canParse(`https://${host}`))) {
+      return hosts.map((host) => new URL(`https://${host}`).hostname);
+    }
+    context.addIssue({ code: 'custom', message: 'must be on, off or a comma list of hosts' });
+    return z.NEVER;
+  });
 
 const Environment = z.object({
   NODE_ENV: z.enum(['production', 'development', 'test']).default('development'),
@@ -65,7 +92,31 @@ const Environment = z.object({
       }, 'must be a comma list of origins such as https://city.example'),
     ),
   ),
+  TRUST_PROXY_HOPS: z
+    .string()
+    .default('0')
+    .refine((value) => /^\d$/.test(value), 'must be the number of proxies in front, 0–9')
+    .transform(Number),
   RATE_LIMITS: z.enum(['on', 'off']).default('on'),
+  // A second, with bursts of four times that.
+  LIMIT_SEND: count(5),
+  LIMIT_NEW_ROOM: count(2),
+  LIMIT_JOIN: count(20),
+  LIMIT_READ: count(20),
+  LIMIT_TYPING: count(20),
+  LIMIT_PRESENCE: count(20),
+  LIMIT_INVOKE: count(5),
+  LIMIT_CONNECT: count(20),
+  LIMIT_CONNECT_ADDRESS: count(250),
+  LIMIT_REQUEST_ADDRESS: count(500),
+  LIMIT_EVENT_ADDRESS: count(2_000),
+  LIMIT_TOKEN_ADDRESS: count(250),
+  // At once, on one node.
+  MAX_CONNECTIONS_USER: count(200),
+  MAX_CONNECTIONS_ADDRESS: count(3_000),
+  MAX_UNAUTHENTICATED_ADDRESS: count(1_000),
+  MAX_ROOMS_SOCKET: count(500),
+  MAX_SUBSCRIPTIONS_SOCKET: count(5_000),
   SECONDME_AGENT_ID: AgentId.default('ag_secondme_global'),
   SECONDME_FALLBACK: z.enum(['reply', 'error']).default('reply'),
   AGENTS_SERVICE_URL: url('http:', 'https:').optional(),
@@ -78,6 +129,12 @@ const Environment = z.object({
   CITY_DEFAULT_ROOMS: list
     .pipe(z.array(Slug))
     .transform((slugs) => (slugs.length > 0 ? slugs : ['general', 'welcome', 'builders'])),
+  FILTER_WORDS: list.pipe(
+    z.array(
+      z.string().regex(/[\p{L}\p{N}]/u, 'must be a comma list of words, each with a letter or a digit'),
+    ),
+  ),
+  FILTER_LINKS: linkFilter,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   SHUTDOWN_GRACE_MS: z
     .string()
@@ -139,11 +196,34 @@ export function readConfig(env: Given = process.env) {
     redisUrl: e.REDIS_URL,
     jwt: { key, issuer: e.JWT_ISSUER, audience: e.JWT_AUDIENCE },
     allowedOrigins: e.ALLOWED_ORIGINS,
+    trustProxyHops: e.TRUST_PROXY_HOPS,
     rateLimits: e.RATE_LIMITS === 'on',
+    rates: {
+      send: e.LIMIT_SEND,
+      new_room: e.LIMIT_NEW_ROOM,
+      join: e.LIMIT_JOIN,
+      read: e.LIMIT_READ,
+      typing: e.LIMIT_TYPING,
+      presence: e.LIMIT_PRESENCE,
+      invoke: e.LIMIT_INVOKE,
+      connect: e.LIMIT_CONNECT,
+      connect_address: e.LIMIT_CONNECT_ADDRESS,
+      request_address: e.LIMIT_REQUEST_ADDRESS,
+      event_address: e.LIMIT_EVENT_ADDRESS,
+      token_address: e.LIMIT_TOKEN_ADDRESS,
+    },
+    caps: {
+      connectionsUser: e.MAX_CONNECTIONS_USER,
+      connectionsAddress: e.MAX_CONNECTIONS_ADDRESS,
+      unauthenticatedAddress: e.MAX_UNAUTHENTICATED_ADDRESS,
+      roomsSocket: e.MAX_ROOMS_SOCKET,
+      subscriptionsSocket: e.MAX_SUBSCRIPTIONS_SOCKET,
+    },
     secondMe: { agentId: e.SECONDME_AGENT_ID, fallback: e.SECONDME_FALLBACK },
     agentsUrl: e.AGENTS_SERVICE_URL,
     matrixUrl: e.MATRIX_HOMESERVER_URL,
     defaultRooms: e.CITY_DEFAULT_ROOMS,
+    filters: { words: e.FILTER_WORDS, links: e.FILTER_LINKS },
     logLevel: e.LOG_LEVEL,
     shutdownGraceMs: e.SHUTDOWN_GRACE_MS,
   };

@@ -7,6 +7,8 @@ export interface Caller {
   /** The display name in the token; undefined where it has none. */
   readonly name: string | undefined;
   readonly roles: readonly Role[];
+  /** When the token was issued, milliseconds since the epoch; 0 where it does not say. */
+  readonly issuedAt: number;
   /** When the token ends, milliseconds since the epoch. */
   readonly expiresAt: number;
 }

@@ -1,10 +1,12 @@
-/** Tokens on live sockets: the handshake, the notice before expiry, the cut at expiry, the refresh. */
+/** Tokens on live sockets: the handshake, the notice before expiry, the cut at expiry or logout, the refresh. */
 import { AppError, toAppError } from '../platform/errors.ts';
+import type { Admission } from '../platform/admission.ts';
 import type { ClientEvents, PRESENCE_CLIENT_EVENTS } from '../contract/events.ts';
 import { ackError } from '../platform/gateway.ts';
 import type { Gateway } from '../platform/gateway.ts';
 import type { AnySocket } from '../platform/io.ts';
 import type { Users } from '../users/users.service.ts';
+import type { Logouts } from './logouts.ts';
 import type { Tokens } from './tokens.ts';
 
 const NOTICE_MS = 60_000;
@@ -13,8 +15,17 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export type SocketAuth = ReturnType<typeof createSocketAuth>;
 
-export function createSocketAuth({ tokens, users }: { tokens: Tokens; users: Users }) {
+interface SocketAuthDeps {
+  tokens: Tokens;
+  users: Users;
+  logouts: Logouts;
+  admission: Admission;
+}
+
+export function createSocketAuth({ tokens, users, logouts, admission }: SocketAuthDeps) {
   const timers = new Map<string, NodeJS.Timeout>();
+  /** The connected sockets of both namespaces, by user. */
+  const live = new Map<string, Set<AnySocket>>();
 
   /** Keeps one timer a socket: first for the notice, then for the end. */
   const watch = (socket: AnySocket, noticed: boolean) => {
@@ -31,13 +42,23 @@ export function createSocketAuth({ tokens, users }: { tokens: Tokens; users: Use
     timers.set(socket.id, setTimeout(onTime, Math.min(Math.max(wait, 0), LONGEST_TIMER_MS)));
   };
 
+  logouts.onLogout((userId) => {
+    for (const socket of live.get(userId) ?? []) {
+      if (logouts.isVoid(socket.data.caller)) socket.disconnect();
+    }
+  });
+
   return {
     /** Namespace middleware: refuses the handshake with the error code in `data.code`. */
     async handshake(socket: AnySocket, next: (error?: Error) => void): Promise<void> {
       try {
+        await admission.knock(socket);
         const { token } = socket.handshake.auth as { token?: unknown };
-        socket.data.caller = await tokens.verify(token);
-        users.remember(socket.data.caller);
+        const caller = await tokens.verify(token);
+        logouts.check(caller);
+        socket.data.caller = caller;
+        await admission.enter(socket);
+        users.remember(caller);
         next();
       } catch (error) {
         const problem = toAppError(error);
@@ -45,13 +66,20 @@ export function createSocketAuth({ tokens, users }: { tokens: Tokens; users: Use
       }
     },
 
-    /** Starts the clock of a connected socket; it stops when the socket goes. */
+    /** Watches over a connected socket until it goes: its clock, and whether its user logs out. */
     start(socket: AnySocket): void {
+      const { caller } = socket.data;
+      const sockets = live.get(caller.id) ?? new Set();
+      live.set(caller.id, sockets.add(socket));
       watch(socket, false);
       socket.on('disconnect', () => {
         clearTimeout(timers.get(socket.id));
         timers.delete(socket.id);
+        sockets.delete(socket);
+        if (sockets.size === 0) live.delete(caller.id);
       });
+      // The logout may have come between the handshake and this.
+      if (logouts.isVoid(caller)) socket.disconnect();
     },
 
     /**
@@ -63,6 +91,7 @@ export function createSocketAuth({ tokens, users }: { tokens: Tokens; users: Use
       if (caller.id !== socket.data.caller.id) {
         throw new AppError('forbidden', 'The token belongs to another user.');
       }
+      logouts.check(caller);
       users.remember(caller);
       for (const namespace of ['/rooms', '/presence']) {
         for (const other of socket.nsp.server.of(namespace).sockets.values()) {

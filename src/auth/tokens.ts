@@ -38,7 +38,7 @@ function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string
   return { key: async () => secret, algorithms: ['HS256'] };
 }
 
-function callerOf({ sub, exp, name, roles }: JWTPayload): Caller {
+function callerOf({ sub, iat, exp, name, roles }: JWTPayload): Caller {
   if (!CallerId.safeParse(sub).success)
     throw new AppError('unauthenticated', 'The token names no valid user.');
   const known = Array.isArray(roles) ? roles.filter((role) => Role.safeParse(role).success) : [];
@@ -47,6 +47,7 @@ function callerOf({ sub, exp, name, roles }: JWTPayload): Caller {
     id: sub!,
     name: isBlank(text) ? undefined : [...text].slice(0, NAME_MAX).join(''),
     roles: known.length > 0 ? (known as Role[]) : ['citizen'],
+    issuedAt: typeof iat === 'number' ? iat * 1000 : 0,
     expiresAt: Math.min(exp! * 1000, END_OF_TIME_MS),
   };
 }

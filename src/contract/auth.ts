@@ -16,5 +16,8 @@ export type DevToken = z.infer<typeof DevToken>;
 
 export const IssuedToken = z.object({ token: z.string(), expires_at: Timestamp });
 
+/** Tokens issued before this time are void. */
+export const LoggedOut = z.object({ tokens_not_before: Timestamp });
+
 export const RefreshToken = z.strictObject({ token: z.string().min(1).max(8192) });
 export const TokenExpiry = z.object({ expires_at: Timestamp });

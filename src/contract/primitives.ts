@@ -10,6 +10,8 @@ export const AgentId = z.string().regex(/^ag_[A-Za-z0-9_-]{1,64}$/);
 export const MessageId = prefixed('m_city');
 export const FeedEventId = prefixed('evt_city');
 export const InvocationId = prefixed('sminv');
+export const ReportId = prefixed('rep_city');
+export const ModerationId = prefixed('mod_city');
 
 export const SLUG_MAX = 64;
 export const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;

@@ -1,11 +1,21 @@
 /** Every REST call of the city: method, path, what it takes and what it answers. */
 import { z } from 'zod';
-import { DevToken, IssuedToken } from './auth.ts';
+import { DevToken, IssuedToken, LoggedOut } from './auth.ts';
 import { FeedEvent, Home, ListFeed } from './feed.ts';
 import { MatrixPresence, MatrixPresenceSet } from './matrix.ts';
 import { EditMessage, ListMessages, Message, MessagePage, SendMessage } from './messages.ts';
+import {
+  HandleReport,
+  ListActs,
+  ListReports,
+  Moderate,
+  ModerationAct,
+  QueuedReport,
+  Report,
+  ReportMessage,
+} from './moderation.ts';
 import { UserPresence } from './presence.ts';
-import { CallerId, ClientId, InvocationId, MessageId, RoomRef } from './primitives.ts';
+import { CallerId, ClientId, InvocationId, MessageId, ReportId, RoomRef } from './primitives.ts';
 import {
   CreateRoom,
   ListMembers,
@@ -14,7 +24,9 @@ import {
   MembershipChange,
   ReadMark,
   Room,
+  RoomDeleted,
   RoomMember,
+  UpdateRoom,
 } from './rooms.ts';
 import {
   ChatMessage,
@@ -62,6 +74,7 @@ function call<const T extends Partial<RestCall> & Pick<RestCall, 'method' | 'pat
 const room = z.strictObject({ room_id: RoomRef });
 const message = z.strictObject({ room_id: RoomRef, id: MessageId });
 const invocation = z.strictObject({ id: InvocationId });
+const report = z.strictObject({ id: ReportId });
 const status = z.object({ status: z.string() }).loose();
 
 /** The header that carries a key; its form is checked like `client_id`. */
@@ -96,6 +109,58 @@ export const REST = {
         online_members: z.array(CallerId).max(200),
       }),
     },
+  }),
+  updateRoom: call({
+    method: 'patch',
+    path: '/city/rooms/:room_id',
+    summary: 'Change a room; its creator or a moderator.',
+    params: room,
+    body: UpdateRoom,
+    answers: { 200: Room },
+  }),
+  deleteRoom: call({
+    method: 'delete',
+    path: '/city/rooms/:room_id',
+    summary: 'Delete a room with everything in it; an admin. 409 for a room of CITY_DEFAULT_ROOMS.',
+    params: room,
+    answers: { 200: RoomDeleted },
+  }),
+  moderate: call({
+    method: 'post',
+    path: '/city/rooms/:room_id/moderation',
+    summary: 'Mute, unmute, ban, unban or kick a user in a room; a moderator.',
+    params: room,
+    body: Moderate,
+    answers: { 200: ModerationAct },
+  }),
+  moderationLog: call({
+    method: 'get',
+    path: '/city/moderation/log',
+    summary: 'What moderators did, newest first; for moderators.',
+    query: ListActs,
+    answers: { 200: z.array(ModerationAct) },
+  }),
+  report: call({
+    method: 'post',
+    path: '/city/reports',
+    summary: 'Report a message to the moderators; 200 with the same report when repeated.',
+    body: ReportMessage,
+    answers: { 201: Report, 200: Report },
+  }),
+  listReports: call({
+    method: 'get',
+    path: '/city/reports',
+    summary: 'Reported messages, newest first; for moderators.',
+    query: ListReports,
+    answers: { 200: z.array(QueuedReport) },
+  }),
+  handleReport: call({
+    method: 'patch',
+    path: '/city/reports/:id',
+    summary: 'Close a report; a moderator.',
+    params: report,
+    body: HandleReport,
+    answers: { 200: Report },
   }),
   listMessages: call({
     method: 'get',
@@ -232,6 +297,13 @@ export const REST = {
     summary: 'Set your presence on the Matrix homeserver with your own token, and in the city with it.',
     body: MatrixPresence,
     answers: { 200: MatrixPresenceSet },
+  }),
+  logoutEverywhere: call({
+    method: 'post',
+    path: '/auth/logout-everywhere',
+    summary:
+      'Make every token void that you were issued so far and disconnect their sockets; the answer comes when new ones count.',
+    answers: { 200: LoggedOut },
   }),
   devToken: call({
     method: 'post',

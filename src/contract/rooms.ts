@@ -18,6 +18,7 @@ export const Room = z
     last_change_seq: Seq,
     joined: z.boolean().describe('whether the caller is a member'),
     unread: Seq.describe("last_seq minus the caller's last_read_seq"),
+    slow_mode_s: z.int().describe('the least time between two messages of one user, seconds; 0: none'),
   })
   .meta({ id: 'Room' });
 export type Room = z.infer<typeof Room>;
@@ -44,6 +45,19 @@ export const CreateRoom = z.strictObject({
   description: text(500).nullable().optional(),
 });
 export type CreateRoom = z.infer<typeof CreateRoom>;
+
+export const SLOW_MODE_MAX_S = 3_600;
+
+export const UpdateRoom = z
+  .strictObject({
+    name: visibleText(80).optional(),
+    description: text(500).nullable().optional(),
+    slow_mode_s: z.int().min(0).max(SLOW_MODE_MAX_S).optional(),
+  })
+  .refine((change) => Object.values(change).some((value) => value !== undefined), 'give at least one field');
+export type UpdateRoom = z.infer<typeof UpdateRoom>;
+
+export const RoomDeleted = z.object({ room_id: RoomId, deleted: z.literal(true) });
 
 export const ListMembers = z.strictObject({
   limit: queryInt(1, 200).default(50),

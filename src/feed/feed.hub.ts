@@ -9,7 +9,7 @@ import type { FeedScope } from '../contract/feed.ts';
 import type { Db } from '../platform/db.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
-import { currentCursor, findMemberships, readFeedChanges } from './live.repo.ts';
+import { currentCursor, findBans, findMemberships, readFeedChanges } from './live.repo.ts';
 import type { FeedChange, FeedCursor } from './live.repo.ts';
 
 const BATCH_BOUNDS = { maxRows: 1_000, maxBytes: 256 * 1024 };
@@ -59,28 +59,56 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
       };
     });
 
-  const send = (channels: string | string[], changes: FeedChange[]) => {
+  const send = (to: ReturnType<typeof rooms.local.to>, changes: FeedChange[]) => {
     const events = changes.filter(({ removed }) => !removed).map(({ event }) => event);
     const ids = changes.filter(({ removed }) => removed).map(({ event }) => event.id);
-    if (events.length > 0) rooms.local.to(channels).emit('feed.events', { events });
-    if (ids.length > 0) rooms.local.to(channels).emit('feed.removed', { ids });
+    if (events.length > 0) to.emit('feed.events', { events });
+    if (ids.length > 0) to.emit('feed.removed', { ids });
   };
 
-  /** Sockets of `mine` by the rooms of the batch that concern them, so that each batch is encoded once a group. */
-  const deliverMine = (changes: FeedChange[], memberships: Map<string, string[]>) => {
+  const userOf = (socketId: string) => rooms.sockets.get(socketId)?.data.caller.id;
+
+  /** `socketIds` by the rooms that `roomsOf` names for their users, so that each batch is encoded once a group. */
+  const groupsOf = (socketIds: string[], roomsOf: Map<string, string[]>) => {
     const groups = new Map<string, { roomIds: Set<string>; socketIds: string[] }>();
-    for (const socketId of subscribed('mine')) {
-      const socket = rooms.sockets.get(socketId);
-      if (!socket || socket.rooms.has(CHANNELS.city)) continue;
-      const roomIds = memberships.get(socket.data.caller.id);
+    for (const socketId of socketIds) {
+      const roomIds = roomsOf.get(userOf(socketId) ?? '');
       if (!roomIds) continue;
       const group = groups.get(roomIds.join()) ?? { roomIds: new Set(roomIds), socketIds: [] };
       group.socketIds.push(socketId);
       groups.set(roomIds.join(), group);
     }
-    for (const { roomIds, socketIds } of groups.values()) {
-      const theirs = ({ event }: FeedChange) => event.room_id !== null && roomIds.has(event.room_id);
-      send(socketIds, changes.filter(theirs));
+    return [...groups.values()];
+  };
+
+  const inAnyOf =
+    (roomIds: Set<string>) =>
+    ({ event }: FeedChange) =>
+      event.room_id !== null && roomIds.has(event.room_id);
+
+  /**
+   * To everybody the same, but for those who are banned from a room of the batch. Users who are not among the `asked`
+   * came after the batch was read, so that nothing in it is owed to them, and nobody knows their bans.
+   */
+  const deliverCity = (changes: FeedChange[], asked: Set<string>, bans: Map<string, string[]>) => {
+    const here = subscribed('city');
+    const groups = groupsOf(bans.size > 0 ? here : [], bans);
+    const late = here.filter((socketId) => !asked.has(userOf(socketId) ?? ''));
+    const apart = groups.flatMap(({ socketIds }) => socketIds);
+    send(rooms.local.to(CHANNELS.city).except([...apart, ...late]), changes);
+    for (const { roomIds, socketIds } of groups) {
+      const isTheirs = inAnyOf(roomIds);
+      send(
+        rooms.local.to(socketIds),
+        changes.filter((change) => !isTheirs(change)),
+      );
+    }
+  };
+
+  const deliverMine = (changes: FeedChange[], memberships: Map<string, string[]>) => {
+    const notInCity = (socketId: string) => !rooms.sockets.get(socketId)?.rooms.has(CHANNELS.city);
+    for (const { roomIds, socketIds } of groupsOf(subscribed('mine').filter(notInCity), memberships)) {
+      send(rooms.local.to(socketIds), changes.filter(inAnyOf(roomIds)));
     }
   };
 
@@ -88,12 +116,17 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
   const step = async (from: FeedCursor) => {
     const { changes, next, more } = await readFeedChanges(db, from, BATCH_BOUNDS);
     const roomIds = new Set(changes.flatMap(({ event }) => event.room_id ?? []));
-    const userIds = new Set(subscribed('mine').flatMap((id) => rooms.sockets.get(id)?.data.caller.id ?? []));
-    const memberships = await findMemberships(db, [...userIds], [...roomIds]);
+    const usersOf = (scope: FeedScope) => new Set(subscribed(scope).flatMap((id) => userOf(id) ?? []));
+    const mine = usersOf('mine');
+    const everybody = new Set([...mine, ...usersOf('city')]);
+    const [memberships, bans] = await Promise.all([
+      findMemberships(db, [...mine], [...roomIds]),
+      findBans(db, [...everybody], [...roomIds]),
+    ]);
     // From here on in one tick, so that a socket which changes its scopes meanwhile neither misses nor repeats any.
     cursor = next;
     if (changes.length > 0) {
-      send(CHANNELS.city, changes);
+      deliverCity(changes, everybody, bans);
       deliverMine(changes, memberships);
     }
     return { found: changes.length > 0, more };

@@ -11,6 +11,16 @@ export interface FeedPage {
   kind: FeedKind | undefined;
 }
 
+/** The rooms that a user is banned from. */
+export async function findBannedRooms(db: Db, userId: string): Promise<string[]> {
+  const found = await rows<{ room_id: string }>(
+    db,
+    `select room_id from city_restrictions_in_force where user_id = ? and kind = 'ban'`,
+    [userId],
+  );
+  return found.map(({ room_id }) => room_id);
+}
+
 /** The event of a new room. */
 export interface RoomCreated {
   id: string;
@@ -38,11 +48,16 @@ export async function findPlace(db: Db, eventId: string): Promise<number | undef
   return found?.n;
 }
 
-/** A page of the whole city's feed, newest first. */
-export function listCity(db: Db, { limit, offset, before, kind }: FeedPage): Promise<FeedEvent[]> {
+/** A page of the whole city's feed without what happened in the rooms `without`, newest first. */
+export function listCity(
+  db: Db,
+  { limit, offset, before, kind }: FeedPage,
+  without: string[],
+): Promise<FeedEvent[]> {
   const where = ['e.removed_at is null'];
   if (kind !== undefined) where.push('e.kind = :kind');
   if (before !== undefined) where.push('e.n < :before');
+  if (without.length > 0) where.push('(e.room_id is null or e.room_id <> all(:without))');
   // The page is found in the index alone, so that skipped events cost no visit to the table.
   return rows<FeedEvent>(
     db,
@@ -52,7 +67,13 @@ export function listCity(db: Db, { limit, offset, before, kind }: FeedPage): Pro
      ) page
      join city_feed_events e using (n)
      order by n desc`,
-    { limit, offset, ...(before === undefined ? {} : { before }), ...(kind === undefined ? {} : { kind }) },
+    {
+      limit,
+      offset,
+      ...(before === undefined ? {} : { before }),
+      ...(kind === undefined ? {} : { kind }),
+      ...(without.length === 0 ? {} : { without: without as never }),
+    },
   );
 }
 

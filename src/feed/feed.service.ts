@@ -7,7 +7,7 @@ import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import type { Logger } from '../platform/logger.ts';
-import { findPlace, insertRoomCreated, listCity } from './feed.repo.ts';
+import { findBannedRooms, findPlace, insertRoomCreated, listCity } from './feed.repo.ts';
 import type { RoomCreated } from './feed.repo.ts';
 import { listMine } from './timelines.repo.ts';
 
@@ -31,7 +31,7 @@ export function createFeed({ db, log, newId, enqueue, nudge }: FeedDeps) {
 
   return {
     /**
-     * A page of events, newest first.
+     * A page of events, newest first; nothing of rooms that the caller is banned from.
      * @throws AppError invalid when `before` names an event that never was
      */
     async list(caller: Caller, query: ListFeed): Promise<FeedEvent[]> {
@@ -45,7 +45,9 @@ export function createFeed({ db, log, newId, enqueue, nudge }: FeedDeps) {
         }
       }
       const page = { limit, offset, before, kind };
-      return scope === 'mine' ? listMine(db, caller.id, page) : listCity(db, page);
+      // A ban ended the membership, so that one's own feed has nothing of the room.
+      if (scope === 'mine') return listMine(db, caller.id, page);
+      return listCity(db, page, await findBannedRooms(db, caller.id));
     },
 
     /** Adds the event of a new room; `trx` must be the transaction that creates the room and its head. */

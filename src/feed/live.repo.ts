@@ -91,6 +91,18 @@ export async function readFeedChanges(
     : { changes, next, more: true };
 }
 
+/** For each of `userIds` that is banned from any of `roomIds`: which of them, in order. */
+export async function findBans(db: Db, userIds: string[], roomIds: string[]): Promise<Map<string, string[]>> {
+  if (userIds.length === 0 || roomIds.length === 0) return new Map();
+  const found = await rows<{ user_id: string; room_ids: string[] }>(
+    db,
+    `select user_id, array_agg(room_id order by room_id) room_ids from city_restrictions_in_force
+     where kind = 'ban' and user_id = any(?) and room_id = any(?) group by user_id`,
+    [userIds as never, roomIds as never],
+  );
+  return new Map(found.map(({ user_id, room_ids }) => [user_id, room_ids]));
+}
+
 /** For each of `userIds` that is a member of any of `roomIds`: which of them, in order. */
 export async function findMemberships(
   db: Db,

@@ -25,7 +25,7 @@ export function messageRoutes(route: Route, messages: Messages): void {
       const { message, duplicate } = await messages.send(caller, params.room_id, { ...body, client_id });
       return { status: duplicate ? 200 : 201, body: message };
     },
-    'message',
+    'send',
   );
 
   route(
@@ -33,12 +33,14 @@ export function messageRoutes(route: Route, messages: Messages): void {
     async ({ caller, params, body }) => ({
       body: await messages.edit(caller, params.room_id, params.id, body.body),
     }),
-    'message',
+    'send',
   );
 
   route(
     'deleteMessage',
-    async ({ caller, params }) => ({ body: await messages.remove(caller, params.room_id, params.id) }),
-    'message',
+    async ({ caller, params, requestId }) => ({
+      body: await messages.remove(caller, params.room_id, params.id, requestId),
+    }),
+    'send',
   );
 }

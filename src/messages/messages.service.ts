@@ -1,12 +1,15 @@
 /** Sending, editing, deleting and reading messages. */
 import type { Caller } from '../auth/caller.ts';
-import { authorise } from '../auth/policy.ts';
+import { authorise, may } from '../auth/policy.ts';
+import { CallerId } from '../contract/primitives.ts';
 import type { ListMessages, Message, MessagePage, SendMessage } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { NewId } from '../platform/ids.ts';
 import { findMessage, readAfter, readBefore, readChanges } from '../room-log/log.repo.ts';
 import type { Appended, Outcome } from '../room-log/log.repo.ts';
+import type { ModerationLog } from '../moderation/moderation.log.ts';
+import type { Filters } from '../moderation/filters.ts';
 import type { RoomLog } from '../room-log/room-log.ts';
 import type { Users } from '../users/users.service.ts';
 
@@ -15,6 +18,8 @@ interface MessagesDeps {
   roomLog: RoomLog;
   users: Users;
   newId: NewId;
+  filters: Filters;
+  moderationLog: ModerationLog;
 }
 
 export type Messages = ReturnType<typeof createMessages>;
@@ -26,13 +31,21 @@ const REFUSALS: Partial<Record<Outcome, () => AppError>> = {
   mismatch: () => new AppError('idempotency_mismatch', 'This client_id was first sent with another body.'),
 };
 
-function accepted({ outcome, message }: Omit<Appended, 'ord'>): Message {
+/** The message, or the refusal. What the commit found the caller to be is for the policy to judge. */
+function accepted(caller: Caller, { outcome, message, retry_after_ms }: Omit<Appended, 'ord'>): Message {
   const refusal = REFUSALS[outcome];
   if (refusal) throw refusal();
+  if (outcome === 'banned' || outcome === 'muted') authorise(caller, 'message.send', [outcome]);
+  if (outcome === 'slowed') {
+    const retryAfterMs = retry_after_ms ?? 1_000;
+    throw new AppError('rate_limited', 'This room is in slow mode; wait before you write again.', {
+      retryAfterMs,
+    });
+  }
   return message;
 }
 
-export function createMessages({ db, roomLog, users, newId }: MessagesDeps) {
+export function createMessages({ db, roomLog, users, newId, filters, moderationLog }: MessagesDeps) {
   const find = async (roomId: string, messageId: string) => {
     const found = await findMessage(db, roomId, messageId);
     if (!found) throw REFUSALS.no_message!();
@@ -43,7 +56,7 @@ export function createMessages({ db, roomLog, users, newId }: MessagesDeps) {
     /**
      * Stores a message; resolves once it is committed. A repeated `client_id` of the same author answers the message
      * that it made first, in its present state.
-     * @throws AppError not_found, forbidden, idempotency_mismatch, unavailable
+     * @throws AppError not_found, forbidden, invalid, idempotency_mismatch, rate_limited in slow mode, unavailable
      */
     async send(
       caller: Caller,
@@ -51,6 +64,7 @@ export function createMessages({ db, roomLog, users, newId }: MessagesDeps) {
       { body, client_id, agent_id }: SendMessage,
     ): Promise<{ message: Message; duplicate: boolean }> {
       if (agent_id !== undefined) authorise(caller, 'message.send_as_agent');
+      filters.check({ body });
       const appended = await roomLog.append({
         creation: {
           id: newId('m_city'),
@@ -62,25 +76,39 @@ export function createMessages({ db, roomLog, users, newId }: MessagesDeps) {
           username: await users.nameOf(caller),
           body,
           client_id: client_id ?? null,
+          unslowed: may(caller, 'message.ignore_slow_mode'),
         },
       });
-      return { message: accepted(appended), duplicate: appended.outcome === 'repeated' };
+      return { message: accepted(caller, appended), duplicate: appended.outcome === 'repeated' };
     },
 
-    /** @throws AppError not_found, forbidden, conflict when it is deleted, unavailable */
+    /** @throws AppError not_found, invalid, conflict when it is deleted, unavailable */
     async edit(caller: Caller, roomId: string, messageId: string, body: string): Promise<Message> {
-      const { sender_id } = await find(roomId, messageId);
-      authorise(caller, 'message.edit', sender_id);
+      filters.check({ body });
       const change = { kind: 'edit', room_id: roomId, message_id: messageId, body } as const;
-      return accepted(await roomLog.append({ change }));
+      return accepted(caller, await roomLog.append({ change }));
     },
 
-    /** Leaves a tombstone; deleting again changes nothing. @throws AppError not_found, forbidden, unavailable */
-    async remove(caller: Caller, roomId: string, messageId: string): Promise<Message> {
-      const { sender_id } = await find(roomId, messageId);
-      authorise(caller, 'message.delete', sender_id);
+    /**
+     * Leaves a tombstone; deleting again changes nothing. What a moderator takes from somebody else goes into the
+     * moderators' log first.
+     * @throws AppError not_found, unavailable
+     */
+    async remove(
+      caller: Caller,
+      roomId: string,
+      messageId: string,
+      requestId: string | null = null,
+    ): Promise<Message> {
+      const { message, sender_id } = await find(roomId, messageId);
+      if (sender_id !== caller.id && message.deleted_at === null) {
+        const act = { action: 'delete_message', room_id: roomId, message_id: messageId } as const;
+        // An agent without a service behind it is nobody whose name the log could hold.
+        const user_id = CallerId.safeParse(sender_id).success ? sender_id : null;
+        await moderationLog.record(db, { ...act, moderator_id: caller.id, user_id, request_id: requestId });
+      }
       const change = { kind: 'delete', room_id: roomId, message_id: messageId, body: '' } as const;
-      return accepted(await roomLog.append({ change }));
+      return accepted(caller, await roomLog.append({ change }));
     },
 
     /** A page of history or of changes, oldest first. @throws AppError not_found */

@@ -15,25 +15,21 @@ interface MessageEventDeps {
 }
 
 export function attachMessages({ gateway, messages, typing, subscriptions }: MessageEventDeps): void {
-  gateway.on(
-    'room.message.send',
-    { limit: 'message' },
-    async ({ caller, payload: { room_id, ...message } }) => {
-      const sent = await messages.send(caller, room_id, message);
-      typing.set(room_id, caller.id, false);
-      return sent;
-    },
-  );
+  gateway.on('room.message.send', { limit: 'send' }, async ({ caller, payload: { room_id, ...message } }) => {
+    const sent = await messages.send(caller, room_id, message);
+    typing.set(room_id, caller.id, false);
+    return sent;
+  });
 
-  gateway.on('room.message.edit', { limit: 'message' }, async ({ caller, payload }) => ({
+  gateway.on('room.message.edit', { limit: 'send' }, async ({ caller, payload }) => ({
     message: await messages.edit(caller, payload.room_id, payload.message_id, payload.body),
   }));
 
-  gateway.on('room.message.delete', { limit: 'message' }, async ({ caller, payload }) => ({
+  gateway.on('room.message.delete', { limit: 'send' }, async ({ caller, payload }) => ({
     message: await messages.remove(caller, payload.room_id, payload.message_id),
   }));
 
-  gateway.on('room.typing', { limit: 'signal', dropOverLimit: true }, ({ socket, caller, payload }) => {
+  gateway.on('room.typing', { limit: 'typing', dropOverLimit: true }, ({ socket, caller, payload }) => {
     if (!subscriptions.has(socket, payload.room_id)) {
       throw new AppError('forbidden', 'Join the room before typing in it.');
     }

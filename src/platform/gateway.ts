@@ -1,9 +1,10 @@
 /**
- * The gateway that every socket event passes: normalise the ack, parse strictly, check the token and the limits,
- * await the handler, answer, catch. Nothing that a client sends reaches a listener, so that nothing it sends can
+ * The gateway that every socket event passes: normalise the ack, parse strictly, check the token, the limits and the
+ * policy, await the handler, answer, catch. Nothing that a client sends reaches a listener, so that nothing it sends can
  * throw outside of here.
  */
 import type { z } from 'zod';
+import type { Authorise } from '../auth/authorise.ts';
 import type { Caller } from '../auth/caller.ts';
 import type { AckError } from '../contract/errors.ts';
 import { ERRORS } from '../contract/errors.ts';
@@ -11,6 +12,7 @@ import type { ClientEvents } from '../contract/events.ts';
 import { AppError, retryAfterMs, toAppError } from './errors.ts';
 import { parse } from './http.ts';
 import type { AnySocket } from './io.ts';
+import { createKeyedQueue } from './keyed-queue.ts';
 import type { LimitClass, Limits } from './limits.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
@@ -38,6 +40,7 @@ interface GatewayDeps {
   log: Logger;
   metrics: Metrics;
   limits: Limits;
+  authorise: Authorise;
 }
 
 export type Gateway<S extends AnySocket, E extends Events> = ReturnType<typeof createGateway<S, E>>;
@@ -57,24 +60,30 @@ export function ackError(error: AppError): AckError {
 /** The gateway of one namespace, whose client events `events` describes. */
 export function createGateway<S extends AnySocket, E extends Events>(
   events: E,
-  { log, metrics, limits }: GatewayDeps,
+  { log, metrics, limits, authorise }: GatewayDeps,
 ) {
   const handlers = new Map<string, { run: Handler<S, Events[string]>; options: EventOptions }>();
+  // A limit may have to ask Redis: a later event of the same socket must not overtake one that waits for it.
+  const inTurn = createKeyedQueue();
 
   const dispatch = async (socket: S, name: string, args: unknown[], reply: (answer: object) => void) => {
     const handler = handlers.get(name);
     const event = Object.hasOwn(events, name) ? events[name] : undefined;
-    if (!handler || !event) throw new AppError('invalid', 'There is no such event.');
-    if (args.length > 1) throw new AppError('invalid', 'An event takes one object and an acknowledgement.');
-    const { caller } = socket.data;
+    const { caller, address } = socket.data;
     if (caller.expiresAt <= Date.now()) throw new AppError('unauthenticated', 'The token has expired.');
     try {
-      await limits.take(handler.options.limit, caller.id);
+      await inTurn(socket.id, async () => {
+        await limits.take(handler?.options.limit ?? 'read', caller.id);
+        await limits.take('event_address', address);
+      });
     } catch (refusal) {
-      if (!handler.options.dropOverLimit) throw refusal;
+      if (!handler?.options.dropOverLimit) throw refusal;
       return reply({ ok: true, data: {} });
     }
+    if (!handler || !event) throw new AppError('invalid', 'There is no such event.');
+    if (args.length > 1) throw new AppError('invalid', 'An event takes one object and an acknowledgement.');
     const payload = parse(event.payload, args.length === 0 ? {} : args[0], 'payload');
+    await authorise(caller, name, payload as object);
     let answered = false;
     const answer = (data: unknown) => {
       if (answered) return;

@@ -5,6 +5,8 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, R
 import helmet from 'helmet';
 import { randomUUID } from 'node:crypto';
 import type { z } from 'zod';
+import type { AddressOf } from './addresses.ts';
+import type { Authorise } from '../auth/authorise.ts';
 import type { Caller } from '../auth/caller.ts';
 import { ERRORS } from '../contract/errors.ts';
 import type { FieldError, Problem } from '../contract/errors.ts';
@@ -30,8 +32,10 @@ interface HttpEdge {
   log: Logger;
   metrics: Metrics;
   limits: Limits;
+  addressOf: AddressOf;
   /** Finds the caller behind the Authorization header. */
   authenticate(request: Request): Promise<Caller>;
+  authorise: Authorise;
 }
 
 interface RestInput<C extends RestCall> {
@@ -39,6 +43,7 @@ interface RestInput<C extends RestCall> {
   query: z.output<C['query']>;
   body: z.output<C['body']>;
   caller: C['auth'] extends false ? undefined : Caller;
+  requestId: string;
   request: Request;
 }
 
@@ -50,7 +55,7 @@ export interface RestAnswer {
 
 export type RestHandler<C extends RestCall> = (input: RestInput<C>) => Promise<RestAnswer> | RestAnswer;
 
-/** Registers the handler of a call of the REST table; `limit` is the allowance that it draws on, `read` by default. */
+/** Registers the handler of a call of the REST table; `limit` is the allowance of its caller (its address where it needs no token) that it draws on. */
 export type Route = <Name extends RestName>(
   name: Name,
   handler: RestHandler<(typeof REST)[Name]>,
@@ -202,17 +207,20 @@ export function createRoutes(edge: HttpEdge) {
     known.allow.push(call.method.toUpperCase());
     methods.set(call.path, known);
     const listener: RequestHandler = async (request, response) => {
+      const address = edge.addressOf(request);
+      // What is at the root only is for orchestrators and documentation, and costs nothing.
+      if (call.versioned) await edge.limits.take('request_address', address);
       const caller = call.auth ? await edge.authenticate(request) : undefined;
-      if (caller) {
-        response.locals.caller = caller;
-        await edge.limits.take(limit, caller.id);
-      }
+      if (caller) response.locals.caller = caller;
+      if (call.versioned) await edge.limits.take(limit, caller?.id ?? address);
       const params = call.params.safeParse({ ...request.params });
       if (!params.success) throw new AppError('not_found', 'There is no such thing here.');
       const query = parse(call.query, { ...request.query }, 'query');
       const sent = await readBody(request, response);
       const body = parse(call.body, sent === undefined ? {} : sent, 'request body');
-      const input = { params: params.data, query, body, caller, request };
+      if (caller) await edge.authorise(caller, name, { ...(body as object), ...(params.data as object) });
+      const { requestId } = response.locals;
+      const input = { params: params.data, query, body, caller, requestId, request };
       const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
       response
         .status(answer.status ?? 200)

@@ -13,6 +13,8 @@ import type { RedisLinks } from './redis.ts';
 /** What every socket carries once its handshake is through. */
 export interface SocketData {
   caller: Caller;
+  /** What its address is counted as. */
+  address: string;
 }
 
 // Client events reach the gateway as raw packets, so no listener types are needed.

@@ -56,6 +56,18 @@ export function createMetrics() {
       help: 'Connections cut because they did not read what they were sent',
       registers,
     }),
+    refusals: new Counter({
+      name: 'city_limit_refusals_total',
+      help: 'What was refused because of a limit or a cap',
+      labelNames: ['limit'],
+      registers,
+    }),
+    limitsAlone: new Counter({
+      name: 'city_limits_alone_total',
+      help: 'Limits that this node had to decide without Redis',
+      labelNames: ['limit'],
+      registers,
+    }),
     invocations: new Counter({
       name: 'city_invocations_total',
       help: 'Finished Second Me invocations by outcome',

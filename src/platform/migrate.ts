@@ -3,9 +3,16 @@ import type { Knex } from 'knex';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as city from '../../migrations/0001_city.ts';
 import * as append from '../../migrations/0002_append.ts';
+import * as moderation from '../../migrations/0005_moderation.ts';
+import * as logout from '../../migrations/0006_logout.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
-const MIGRATIONS: Record<string, Knex.Migration> = { '0001_city': city, '0002_append': append };
+const MIGRATIONS: Record<string, Knex.Migration> = {
+  '0001_city': city,
+  '0002_append': append,
+  '0005_moderation': moderation,
+  '0006_logout': logout,
+};
 
 export const migrationSource: Knex.MigrationSource<string> = {
   getMigrations: async () => Object.keys(MIGRATIONS).sort(),

@@ -45,13 +45,24 @@ interface PresenceDeps {
   log: Logger;
   metrics: Metrics;
   cityViewMax?: number;
+  /** Users and rooms that one connection may name. */
+  namedMax?: number;
   timings?: Partial<typeof TIMINGS>;
 }
 
 export type Presence = ReturnType<typeof createPresence>;
 
 export function createPresence(deps: PresenceDeps) {
-  const { redis, lease, namespace, occupancy, log, metrics, cityViewMax = CITY_VIEW_MAX } = deps;
+  const {
+    redis,
+    lease,
+    namespace,
+    occupancy,
+    log,
+    metrics,
+    cityViewMax = CITY_VIEW_MAX,
+    namedMax = 5_000,
+  } = deps;
   const timings = { ...TIMINGS, ...deps.timings };
   const scripts = presenceScripts(redis.commands);
   const reloads = new Counter({
@@ -71,7 +82,7 @@ export function createPresence(deps: PresenceDeps) {
   const audience = createAudience(namespace, view, cityViewMax);
   const news = createNews({ namespace, view, log });
   const connections = createConnections({ scripts, lease, log, announce: news.announce, timings });
-  const subscriptions = createSubscriptions({ scripts, occupancy, audience });
+  const subscriptions = createSubscriptions({ scripts, occupancy, audience, metrics, namedMax });
 
   const reap = async () => {
     for (;;) {
@@ -166,7 +177,7 @@ export function createPresence(deps: PresenceDeps) {
 
     /**
      * Adds users, rooms or the city to what a socket is told of; answers how these stand.
-     * @throws AppError invalid past what one connection may name; the Redis error (isTemporary)
+     * @throws AppError rate_limited past what one connection may name; the Redis error (isTemporary)
      */
     subscribe: (socket: PresenceSocket, wanted: PresenceSubscription): Promise<PresenceSnapshot> =>
       subscriptions.add(socket, wanted),

@@ -11,7 +11,7 @@ interface AttachDeps {
 
 /** Registers the presence events; the connection itself is for `presence.connect`. */
 export function attachPresence({ presence, gateway }: AttachDeps): void {
-  gateway.on('presence.heartbeat', { limit: 'signal', dropOverLimit: true }, ({ socket, payload }) =>
+  gateway.on('presence.heartbeat', { limit: 'presence', dropOverLimit: true }, ({ socket, payload }) =>
     presence.heartbeat(socket, payload),
   );
   gateway.on('presence.offline', { limit: 'read' }, async ({ socket }) => {

@@ -2,14 +2,13 @@
 import type { PresenceSnapshot, PresenceSubscription, UserPresence } from '../contract/presence.ts';
 import { AppError } from '../platform/errors.ts';
 import type { PresenceSocket } from '../platform/io.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from './occupancy.ts';
 import { roomAudience, userAudience } from './presence.audience.ts';
 import type { Audience } from './presence.audience.ts';
 import * as store from './presence.store.ts';
 import type { ScriptCalls } from './scripts.ts';
 
-/** Users and rooms that one connection may name, over all its subscriptions. */
-const NAMED_MAX = 5_000;
 /** Users of named rooms in one answer. */
 const ROOM_USERS_MAX = 500;
 
@@ -17,9 +16,13 @@ interface SubscriptionsDeps {
   scripts: ScriptCalls;
   occupancy: Occupancy;
   audience: Audience;
+  metrics: Metrics;
+  /** Users and rooms that one connection may name, over all its subscriptions. */
+  namedMax: number;
 }
 
-export function createSubscriptions({ scripts, occupancy, audience }: SubscriptionsDeps) {
+export function createSubscriptions(deps: SubscriptionsDeps) {
+  const { scripts, occupancy, audience, metrics, namedMax } = deps;
   const channels = ({ user_ids = [], room_ids = [] }: PresenceSubscription) => [
     ...user_ids.map(userAudience),
     ...room_ids.map(roomAudience),
@@ -43,8 +46,9 @@ export function createSubscriptions({ scripts, occupancy, audience }: Subscripti
   return {
     async add(socket: PresenceSocket, wanted: PresenceSubscription): Promise<PresenceSnapshot> {
       const added = channels(wanted).filter((channel) => !socket.rooms.has(channel));
-      if (socket.rooms.size + added.length > NAMED_MAX) {
-        throw new AppError('invalid', `A connection may name at most ${NAMED_MAX} users and rooms.`);
+      if (socket.rooms.size + added.length > namedMax) {
+        metrics.refusals.inc({ limit: 'subscriptions_socket' });
+        throw new AppError('rate_limited', `A connection may name at most ${namedMax} users and rooms.`);
       }
       // In the audience before the answer is read, so that nothing falls between the two.
       if (socket.connected) void socket.join(added);

@@ -20,6 +20,8 @@ export interface Creation {
   username: string;
   body: string;
   client_id: string | null;
+  /** Whether slow mode does not hold for the sender. */
+  unslowed?: boolean;
 }
 
 /** A change to a message that exists. */
@@ -32,15 +34,28 @@ export interface Change {
 
 /**
  * What became of a creation or a change. `repeated`, `mismatch`: the key was used before, with the same or another
- * body. `unchanged`: already so. `gone`: the message is deleted.
+ * body. `unchanged`: already so. `gone`: the message is deleted. `banned`, `muted`: the sender is, in that room.
+ * `slowed`: the sender's last message is too recent for the room's slow mode.
  */
 export type Outcome =
-  'created' | 'repeated' | 'mismatch' | 'changed' | 'unchanged' | 'gone' | 'no_room' | 'no_message';
+  | 'created'
+  | 'repeated'
+  | 'mismatch'
+  | 'changed'
+  | 'unchanged'
+  | 'gone'
+  | 'no_room'
+  | 'no_message'
+  | 'banned'
+  | 'muted'
+  | 'slowed';
 
 export interface Appended {
   ord: number;
   outcome: Outcome;
   message: Message;
+  /** Of `slowed`: the wait, milliseconds. */
+  retry_after_ms: number | null;
 }
 
 const WIRE = [
@@ -61,17 +76,23 @@ const WIRE = [
 const columns = (of: string) => WIRE.map((name) => `${of}.${name}`).join(', ');
 const MESSAGE = columns('m');
 
-/** Commits one batch (migration 0002); `ord` counts creations first, then changes. */
+/** Commits one batch (migrations 0002 and 0005); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
-  const found = await rows<Message & { ord: number; outcome: Outcome }>(
+  const found = await rows<Message & Omit<Appended, 'message'>>(
     db,
-    `select r.ord, r.outcome, ${columns('(r.message)')} from city_append(?::jsonb, ?::jsonb) r`,
+    `select (r.entry).ord, (r.entry).outcome, r.retry_after_ms, ${columns('((r.entry).message)')}
+     from city_send(?::jsonb, ?::jsonb) r`,
     [
       JSON.stringify(creations.map((creation, index) => ({ ord: index, ...creation }))),
       JSON.stringify(changes.map((change, index) => ({ ord: creations.length + index, ...change }))),
     ],
   );
-  return found.map(({ ord, outcome, ...message }) => ({ ord, outcome, message }));
+  return found.map(({ ord, outcome, retry_after_ms, ...message }) => ({
+    ord,
+    outcome,
+    message,
+    retry_after_ms,
+  }));
 }
 
 /** The heads of `roomIds`; rooms that do not exist are missing. */
@@ -142,4 +163,12 @@ export async function findMessage(
   if (!found) return undefined;
   const { sender_id, ...message } = found;
   return { message, sender_id };
+}
+
+/** The messages of `ids`, by id; those that do not exist are missing. */
+export async function findMessages(db: Db, ids: string[]): Promise<Map<string, Message>> {
+  const found = await rows<Message>(db, `select ${MESSAGE} from city_room_messages m where m.id = any(?)`, [
+    ids as never,
+  ]);
+  return new Map(found.map((message) => [message.id, message]));
 }

@@ -34,6 +34,7 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
     append: writer.append,
     join: sequencer.join,
     leave: sequencer.leave,
+    forget: sequencer.forget,
     start: sequencer.start,
     /** Resolves when what was accepted is committed or refused, and the poll has ended. */
     async stop(): Promise<void> {

@@ -250,6 +250,9 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       void socket.leave(roomChannel(roomId));
     },
 
+    /** Drops the cursor of a room that was deleted: a new one of that id is another log. */
+    forget: (roomId: string): void => void cursors.delete(roomId),
+
     /** Delivers what this node committed, and tells the other nodes. */
     announce(messages: Message[]): void {
       for (const message of messages) accept(message, 'local');

@@ -9,7 +9,7 @@ export type StoredRoom = Omit<Room, 'members_online'>;
 const ROOM = `
   select r.id, r.slug, r.name, r.description, r.is_default, r.created_at, r.created_by, h.last_event_at last_event,
          h.last_seq, h.last_change_seq, m.user_id is not null joined,
-         h.last_seq - coalesce(k.last_read_seq, 0) unread
+         h.last_seq - coalesce(k.last_read_seq, 0) unread, r.slow_mode_s
   from city_rooms r
   join city_room_heads h on h.room_id = r.id
   left join city_room_members m on m.room_id = r.id and m.user_id = :userId
@@ -36,7 +36,7 @@ interface NewRoom {
 
 export const roomIdOf = (slug: string) => `room_city_${slug}`;
 
-/** Creates a room with an empty log; false when its slug is taken. */
+/** Creates a room with an empty log; false when its slug is taken, also by a room that is still being purged. */
 export async function insertRoom(db: Db, room: NewRoom): Promise<boolean> {
   const [created] = await rows(
     db,
@@ -45,7 +45,9 @@ export async function insertRoom(db: Db, room: NewRoom): Promise<boolean> {
        values (:id, :slug, :name, :description, :is_default, :created_by)
        on conflict do nothing returning id
      )
-     insert into city_room_heads (room_id) select id from room returning room_id`,
+     insert into city_room_heads (room_id, last_change_seq)
+     select r.id, coalesce(d.last_change_seq, 0) from room r left join city_deleted_rooms d on d.room_id = r.id
+     returning room_id`,
     { id: roomIdOf(room.slug), ...room },
   );
   return created !== undefined;
@@ -58,24 +60,21 @@ export async function markDefault(db: Db, roomIds: string[]): Promise<void> {
   ]);
 }
 
-/** Makes the user a member; false when there is no such room. */
-export async function insertMember(db: Db, roomId: string, userId: string): Promise<boolean> {
-  const found = await rows(
-    db,
-    `with room as (select id from city_rooms where id = :roomId),
-          joined as (insert into city_room_members (room_id, user_id) select id, :userId from room
-                     on conflict do nothing)
-     select id from room`,
-    { roomId, userId },
-  );
-  return found.length > 0;
+/** Makes the user a member, unless they are banned (migration 0005). */
+export async function insertMember(
+  db: Db,
+  roomId: string,
+  userId: string,
+): Promise<'joined' | 'banned' | 'no_room'> {
+  type Joined = { outcome: 'joined' | 'banned' | 'no_room' };
+  return (await rows<Joined>(db, 'select city_join(?, ?) outcome', [roomId, userId]))[0]!.outcome;
 }
 
 /** Ends the membership; false when there is no such room. */
 export async function deleteMember(db: Db, roomId: string, userId: string): Promise<boolean> {
   const found = await rows(
     db,
-    `with room as (select id from city_rooms where id = :roomId),
+    `with room as (select room_id id from city_room_heads where room_id = :roomId),
           gone as (delete from city_room_members where room_id = :roomId and user_id = :userId)
      select id from room`,
     { roomId, userId },

@@ -1,16 +1,18 @@
 /** REST calls about rooms, membership and read marks. */
 import type { Route } from '../platform/http.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
+import type { RoomCare } from './care.service.ts';
 import type { Rooms } from './rooms.service.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
 interface RoomRouteDeps {
   rooms: Rooms;
+  care: RoomCare;
   occupancy: Occupancy;
   subscriptions: Subscriptions;
 }
 
-export function roomRoutes(route: Route, { rooms, occupancy, subscriptions }: RoomRouteDeps): void {
+export function roomRoutes(route: Route, { rooms, care, occupancy, subscriptions }: RoomRouteDeps): void {
   const membersOnline = async (roomId: string) => (await occupancy.counts([roomId])).get(roomId) ?? 0;
 
   route('listRooms', async ({ caller, query }) => ({ body: await rooms.list(caller, query) }));
@@ -23,11 +25,24 @@ export function roomRoutes(route: Route, { rooms, occupancy, subscriptions }: Ro
 
   route('getRoom', async ({ caller, params }) => ({ body: await rooms.detail(caller, params.room_id) }));
 
-  route('joinRoom', async ({ caller, params: { room_id } }) => {
-    await rooms.join(caller, room_id);
-    const body = { room_id, user_id: caller.id, joined: true, members_online: await membersOnline(room_id) };
-    return { body };
+  route('updateRoom', async ({ caller, params, body, requestId }) => ({
+    body: await care.update(caller, params.room_id, body, requestId),
+  }));
+
+  route('deleteRoom', async ({ caller, params: { room_id }, requestId }) => {
+    await care.remove(caller, room_id, requestId);
+    return { body: { room_id, deleted: true } };
   });
+
+  route(
+    'joinRoom',
+    async ({ caller, params: { room_id } }) => {
+      await rooms.join(caller, room_id);
+      const members_online = await membersOnline(room_id);
+      return { body: { room_id, user_id: caller.id, joined: true, members_online } };
+    },
+    'join',
+  );
 
   route('leaveRoom', async ({ caller, params: { room_id } }) => {
     await rooms.leave(caller, room_id);

@@ -1,10 +1,12 @@
 /** Rooms: what there is, who is a member, what is read. */
 import slugify from '@sindresorhus/slugify';
 import type { Caller } from '../auth/caller.ts';
+import { authorise } from '../auth/policy.ts';
 import type { Message } from '../contract/messages.ts';
 import type { CreateRoom, ReadMark, Room } from '../contract/rooms.ts';
 import { SLUG, SLUG_MAX } from '../contract/primitives.ts';
 import type { Feed } from '../feed/feed.service.ts';
+import type { Filters } from '../moderation/filters.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
@@ -36,6 +38,7 @@ interface RoomsDeps {
   feed: Feed;
   presence: Presence;
   occupancy: Occupancy;
+  filters: Filters;
 }
 
 /** A room with messages, all out of one state of its log. */
@@ -60,7 +63,7 @@ export function slugOf(name: string): string {
   return slug;
 }
 
-export function createRooms({ db, users, feed, presence, occupancy }: RoomsDeps) {
+export function createRooms({ db, users, feed, presence, occupancy, filters }: RoomsDeps) {
   const withCounts = async (stored: StoredRoom[]): Promise<Room[]> => {
     const counts = await occupancy.counts(stored.map(({ id }) => id));
     return stored.map((room) => ({ ...room, members_online: counts.get(room.id) ?? 0 }));
@@ -111,6 +114,7 @@ export function createRooms({ db, users, feed, presence, occupancy }: RoomsDeps)
 
     /** @throws AppError room_exists; invalid when no slug is given and the name yields none */
     async create(caller: Caller, { name, slug = slugOf(name), description }: CreateRoom): Promise<Room> {
+      filters.check({ name, description });
       const username = await users.nameOf(caller);
       await db.transaction(async (trx) => {
         const room = {
@@ -141,9 +145,11 @@ export function createRooms({ db, users, feed, presence, occupancy }: RoomsDeps)
       return { room, messages, members_online: room.members_online, online_members };
     },
 
-    /** @throws AppError not_found */
+    /** @throws AppError not_found, forbidden */
     async join(caller: Caller, roomId: string): Promise<void> {
-      if (!(await insertMember(db, roomId, caller.id))) throw noSuchRoom();
+      const outcome = await insertMember(db, roomId, caller.id);
+      if (outcome === 'no_room') throw noSuchRoom();
+      if (outcome === 'banned') authorise(caller, 'room.join', ['banned']);
     },
 
     /** @throws AppError not_found */

@@ -12,7 +12,7 @@ interface RoomEventDeps {
 }
 
 export function attachRooms({ gateway, rooms, subscriptions }: RoomEventDeps): void {
-  gateway.on('room.join', { limit: 'read' }, async ({ socket, caller, payload, answer }) => {
+  gateway.on('room.join', { limit: 'join' }, async ({ socket, caller, payload, answer }) => {
     await subscriptions.join(
       socket,
       caller,

@@ -1,10 +1,13 @@
 /** Which sockets of this node have which rooms open: joining, leaving, disconnecting, and being taken out. */
 import type { Caller } from '../auth/caller.ts';
+import { AppError } from '../platform/errors.ts';
 import { createKeyedQueue } from '../platform/keyed-queue.ts';
-import { onNews, userChannel } from '../platform/io.ts';
-import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
+import { onNews, roomChannel, userChannel } from '../platform/io.ts';
+import type { PresenceNamespace, RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
+import { roomAudience } from '../presence/presence.audience.ts';
 import type { RoomLog } from '../room-log/room-log.ts';
 import type { Users } from '../users/users.service.ts';
 import type { RoomNotices } from './room-notices.ts';
@@ -14,7 +17,8 @@ type CloseReason = 'left' | 'banned' | 'kicked' | 'deleted';
 
 interface Closing {
   room_id: string;
-  user_id: string;
+  /** Null: everybody. */
+  user_id: string | null;
   reason: CloseReason;
 }
 
@@ -22,23 +26,37 @@ const NEWS = 'room-closing';
 
 interface SubscriptionDeps {
   namespace: RoomsNamespace;
+  /** Where those who were banned from a room must not go on to see who is in it. */
+  presence: PresenceNamespace;
   rooms: Rooms;
   roomLog: RoomLog;
   occupancy: Occupancy;
   users: Users;
   notices: RoomNotices;
   log: Logger;
+  metrics: Metrics;
+  /** Rooms that one socket may have open. */
+  roomsMax: number;
 }
 
 export type Subscriptions = ReturnType<typeof createSubscriptions>;
 
 export function createSubscriptions(deps: SubscriptionDeps) {
-  const { namespace, rooms, roomLog, occupancy, users, notices, log } = deps;
+  const { namespace, presence, rooms, roomLog, occupancy, users, notices, log, metrics, roomsMax } = deps;
   /** The rooms that each socket has open. */
   const open = new Map<string, Set<string>>();
   // A join, a leave and a disconnect of one socket and room take effect in the order in which they came.
   const inTurn = createKeyedQueue();
   const key = (socket: RoomsSocket, roomId: string) => `${socket.id} ${roomId}`;
+
+  const checkRoom = (opened: Set<string> | undefined, roomId: string) => {
+    if (!opened || opened.size < roomsMax || opened.has(roomId)) return;
+    metrics.refusals.inc({ limit: 'rooms_socket' });
+    throw new AppError(
+      'rate_limited',
+      `A connection may have at most ${roomsMax} rooms open; leave one first.`,
+    );
+  };
 
   const closeNow = async (socket: RoomsSocket, roomId: string) => {
     if (!open.get(socket.id)?.delete(roomId)) return;
@@ -49,7 +67,20 @@ export function createSubscriptions(deps: SubscriptionDeps) {
   };
 
   const evict = async ({ room_id, user_id, reason }: Closing) => {
-    const sockets = [...(namespace.adapter.rooms.get(userChannel(user_id)) ?? [])];
+    const sockets =
+      user_id === null
+        ? [...open].filter(([, roomIds]) => roomIds.has(room_id)).map(([id]) => id)
+        : [...(namespace.adapter.rooms.get(userChannel(user_id)) ?? [])];
+    // All at once, so that nobody is told of the others' leaving.
+    if (user_id === null) {
+      namespace.local.in(roomChannel(room_id)).socketsLeave(roomChannel(room_id));
+      roomLog.forget(room_id);
+    }
+    if (reason === 'banned') {
+      for (const socket of presence.sockets.values()) {
+        if (socket.data.caller.id === user_id) void socket.leave(roomAudience(room_id));
+      }
+    }
     await Promise.all(
       sockets.map(async (id) => {
         const socket = namespace.sockets.get(id);
@@ -72,7 +103,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     /**
      * Makes the caller a member, subscribes the socket and hands out the snapshot; the live log follows in the same
      * tick. Joining again answers a new snapshot.
-     * @throws AppError not_found, unavailable
+     * @throws AppError not_found, unavailable, rate_limited past the rooms that one socket may have open
      */
     async join(
       socket: RoomsSocket,
@@ -82,9 +113,11 @@ export function createSubscriptions(deps: SubscriptionDeps) {
       answer: (snapshot: RoomSnapshot) => void,
     ): Promise<void> {
       await inTurn(key(socket, roomId), async () => {
-        await rooms.join(caller, roomId);
         const opened = open.get(socket.id);
+        checkRoom(opened, roomId); // before the membership, and after it for joins that ran side by side
+        await rooms.join(caller, roomId);
         if (!opened || !socket.connected) return;
+        checkRoom(opened, roomId);
         const again = opened.has(roomId);
         opened.add(roomId);
         const { first, members_online } = await occupancy.open(socket.id, caller.id, roomId);
@@ -102,6 +135,9 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     /** Ends the subscription of one socket. */
     leave: (socket: RoomsSocket, roomId: string) =>
       inTurn(key(socket, roomId), () => closeNow(socket, roomId)),
+
+    /** Takes the user's sockets, or everybody's, out of the room on this node. Harmless when they are not in it. */
+    evict,
 
     /** Takes all the user's sockets out of the room, here at once and on the other nodes as they hear of it. */
     async close(closing: Closing): Promise<void> {

@@ -1,38 +1,54 @@
-/** What a user is called on any output: the name of their token as last seen, else a name made of the id. */
+/** What a user is called on any output, and which roles they have: as their token last said. */
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
+import type { Role } from '../contract/auth.ts';
 import type { Db } from '../platform/db.ts';
 import { createKeyedQueue } from '../platform/keyed-queue.ts';
 import type { Logger } from '../platform/logger.ts';
-import { findNames, keepName } from './users.repo.ts';
+import { findNames, findRoles, keepUser } from './users.repo.ts';
+import type { LastSeen } from './users.repo.ts';
 
 export type Users = ReturnType<typeof createUsers>;
 
 const KEPT_MS = 60_000;
 
+/** Where no token named the user. */
 const nameless = (userId: string) => `User-${userId.slice(-4)}`;
 
+const fingerprint = ({ name, roles }: LastSeen) => JSON.stringify([name ?? null, roles]);
+
 export function createUsers({ db, log }: { db: Db; log: Logger }) {
-  // Names as last seen here, so that a caller seen again costs no query; for a while, since another node may see newer.
+  // Names as last seen here, so that a nameless caller costs no query each time; for a while, since another node may
+  // see newer.
   const kept = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
-  /** Names on their way into the database; one write a user at a time, so that the last one seen stays. */
-  const unwritten = new Map<string, string>();
+  /** What was last written of a user, so that a caller seen again costs no query. */
+  const seen = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
+  /** On the way into the database; one write a user at a time, so that what was seen last stays. */
+  const unwritten = new Map<string, LastSeen>();
   const inTurn = createKeyedQueue();
 
   return {
-    /** Notes the caller's name in the background; a failure costs nothing but another try at the next call. */
-    remember({ id, name }: Caller): void {
-      if (name === undefined || kept.get(id) === name) return;
-      kept.set(id, name);
-      unwritten.set(id, name);
-      inTurn(id, () => keepName(db, id, name))
+    /** Notes the caller's name and roles in the background; a failure costs nothing but another try next time. */
+    remember({ id, name, roles }: Caller): void {
+      const now: LastSeen = { name, roles };
+      if (seen.get(id) === fingerprint(now)) return;
+      seen.set(id, fingerprint(now));
+      if (name !== undefined) kept.set(id, name);
+      unwritten.set(id, now);
+      inTurn(id, () => keepUser(db, id, now))
         .catch((error: unknown) => {
-          kept.delete(id);
+          seen.delete(id);
+          if (name !== undefined) kept.delete(id);
           log.warn({ err: error, user_id: id }, 'a name was not kept');
         })
         .finally(() => {
-          if (unwritten.get(id) === name) unwritten.delete(id);
+          if (unwritten.get(id) === now) unwritten.delete(id);
         });
+    },
+
+    /** The roles that a user's token last had; none for a user never seen. */
+    async rolesOf(userId: string): Promise<readonly Role[]> {
+      return unwritten.get(userId)?.roles ?? (await findRoles(db, userId)) ?? [];
     },
 
     /** The caller's display name. */
@@ -46,7 +62,7 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
     /** The display names of `userIds`, by id. */
     async namesOf(userIds: string[]): Promise<Map<string, string>> {
       const known = userIds.length > 0 ? await findNames(db, userIds) : new Map<string, string>();
-      return new Map(userIds.map((id) => [id, unwritten.get(id) ?? known.get(id) ?? nameless(id)]));
+      return new Map(userIds.map((id) => [id, unwritten.get(id)?.name ?? known.get(id) ?? nameless(id)]));
     },
   };
 }

@@ -144,7 +144,7 @@ describe('shapes', () => {
   it.each([
     [
       Room,
-      'id slug name description is_default created_at created_by members_online last_event last_seq last_change_seq joined unread',
+      'id slug name description is_default created_at created_by members_online last_event last_seq last_change_seq joined unread slow_mode_s',
     ],
     [
       Message,

@@ -14,7 +14,7 @@ import { createGateway } from '../../src/platform/gateway.ts';
 import { createIds } from '../../src/platform/ids.ts';
 import { createIo } from '../../src/platform/io.ts';
 import type { RoomsSocket } from '../../src/platform/io.ts';
-import { createLimits } from '../../src/platform/limits.ts';
+import { UNLIMITED } from '../../src/platform/limits.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { connectRedis } from '../../src/platform/redis.ts';
@@ -62,13 +62,14 @@ async function startNode({ pollMs = NEVER_MS, batchMs = 50 } = {}) {
   const gateway = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, {
     log,
     metrics,
-    limits: createLimits(false),
+    limits: UNLIMITED,
+    authorise: async () => {},
   });
   const hub = createFeedHub({ db: own, rooms, log, pollMs, batchMs });
   attachFeed({ hub, gateway });
   rooms.use((socket, next) => {
     const id = String(socket.handshake.auth['token']);
-    socket.data.caller = { id, name: undefined, roles: ['citizen'], expiresAt: Infinity };
+    socket.data.caller = { id, name: undefined, roles: ['citizen'], issuedAt: 0, expiresAt: Infinity };
     next();
   });
   rooms.on('connection', (socket) => gateway.attach(socket));

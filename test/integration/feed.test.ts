@@ -31,7 +31,13 @@ afterAll(async () => {
   await database.drop();
 });
 
-const as = (id: string): Caller => ({ id, name: undefined, roles: ['citizen'], expiresAt: Infinity });
+const as = (id: string): Caller => ({
+  id,
+  name: undefined,
+  roles: ['citizen'],
+  issuedAt: 0,
+  expiresAt: Infinity,
+});
 const feedWith = (enqueue: Enqueue) => createFeed({ db, log, newId, enqueue, nudge: () => {} });
 const list = (query: ListFeed, user = 'u_reader') => feedWith(async () => {}).list(as(user), query);
 const ids = (events: { id: string }[]) => events.map(({ id }) => id);

@@ -7,7 +7,7 @@ import { PRESENCE_CLIENT_EVENTS } from '../../src/contract/events.ts';
 import { createGateway } from '../../src/platform/gateway.ts';
 import { createIo } from '../../src/platform/io.ts';
 import type { PresenceSocket } from '../../src/platform/io.ts';
-import { createLimits } from '../../src/platform/limits.ts';
+import { UNLIMITED } from '../../src/platform/limits.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { connectRedis } from '../../src/platform/redis.ts';
@@ -89,12 +89,13 @@ async function startNode(redisUrl: string, options: NodeOptions) {
   const gateway = createGateway<PresenceSocket, typeof PRESENCE_CLIENT_EVENTS>(PRESENCE_CLIENT_EVENTS, {
     log,
     metrics,
-    limits: createLimits(false),
+    limits: UNLIMITED,
+    authorise: async () => {},
   });
   attachPresence({ presence, gateway });
   namespace.use((socket, next) => {
     const { token } = socket.handshake.auth as { token: string };
-    socket.data.caller = { id: token, name: undefined, roles: ['citizen'], expiresAt: Infinity };
+    socket.data.caller = { id: token, name: undefined, roles: ['citizen'], issuedAt: 0, expiresAt: Infinity };
     next();
   });
   namespace.on('connection', (socket) => {

@@ -15,7 +15,8 @@ import { createHttpApp, createRoutes, endWithProblems } from '../../src/platform
 import { createIds } from '../../src/platform/ids.ts';
 import { createIo, userChannel } from '../../src/platform/io.ts';
 import type { RoomsSocket } from '../../src/platform/io.ts';
-import { createLimits } from '../../src/platform/limits.ts';
+import { createAddresses } from '../../src/platform/addresses.ts';
+import { UNLIMITED } from '../../src/platform/limits.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { createProducer } from '../../src/platform/queue.ts';
@@ -45,6 +46,7 @@ const callerOf = (id: string) => ({
   id,
   name: undefined,
   roles: ['citizen' as const],
+  issuedAt: 0,
   expiresAt: Date.now() + 3_600_000,
 });
 
@@ -191,7 +193,7 @@ async function startNode(options: NodeOptions = {}) {
   const deps = { db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId };
   const secondMe = createSecondMe({ ...deps, waitMs, pollMs: 100 });
 
-  const edge = { log, metrics, limits: createLimits(false) };
+  const edge = { log, metrics, limits: UNLIMITED, authorise: async () => {} };
   const gateway = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
   attachSecondMe({ secondMe, gateway });
   io.rooms.use((socket, next) => {
@@ -204,7 +206,7 @@ async function startNode(options: NodeOptions = {}) {
   });
   const authenticate = async (request: { headers: { authorization?: string | undefined } }) =>
     callerOf(String(request.headers.authorization).replace('Bearer ', ''));
-  const httpEdge = { ...edge, authenticate };
+  const httpEdge = { ...edge, authenticate, addressOf: createAddresses(0) };
   const app = createHttpApp(httpEdge, () => true);
   const { route, mount } = createRoutes(httpEdge);
   secondMeRoutes(route, secondMe);

@@ -5,11 +5,12 @@ import type { AddressInfo, Socket } from 'node:net';
 export interface Proxy {
   port: number;
   /** Stops forwarding on every connection that is open now, and keeps their sockets; new ones are served. */
-  blackhole(): void;
+  blackhole(onSwallowed?: (data: Buffer) => void): void;
   close(): Promise<void>;
 }
 
-export async function startProxy(targetPort: number): Promise<Proxy> {
+/** Listens on `port`, or a free one. */
+export async function startProxy(targetPort: number, port = 0): Promise<Proxy> {
   const open = new Set<[Socket, Socket]>();
   const server = createServer((client) => {
     const upstream = connect(targetPort, '127.0.0.1');
@@ -24,14 +25,14 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
       });
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    blackhole() {
+    blackhole(onSwallowed = () => {}) {
       for (const pair of open) {
         for (const socket of pair) {
           socket.unpipe();
-          socket.removeAllListeners('data').resume();
+          socket.removeAllListeners('data').on('data', onSwallowed).resume();
         }
       }
     },

@@ -1,0 +1,98 @@
+/** Changing and deleting rooms in PostgreSQL. */
+import type { UpdateRoom } from '../contract/rooms.ts';
+import type { Db } from '../platform/db.ts';
+import { rows } from '../platform/db.ts';
+
+/** Messages looked through for who wrote lately, when slow mode begins. */
+const RECENT_MAX = 10_000;
+
+/** Changes what is given of a room that exists and is locked (its head first: migration 0005). */
+export async function changeRoom(trx: Db, roomId: string, change: UpdateRoom): Promise<void> {
+  const { name, description, slow_mode_s } = change;
+  if (slow_mode_s) {
+    // Of a room without slow mode nobody noted who sent when.
+    await trx.raw(
+      `insert into city_slow_sends as s (room_id, user_id, sent_at)
+       select room_id, sender_id, max(created_at) from (
+         select room_id, sender_id, created_at from city_room_messages
+         where room_id = :roomId order by seq desc limit :recent
+       ) recent group by 1, 2
+       on conflict (room_id, user_id) do update set sent_at = greatest(s.sent_at, excluded.sent_at)`,
+      { roomId, recent: RECENT_MAX },
+    );
+  }
+  await trx('city_rooms')
+    .where({ id: roomId })
+    .update({
+      ...(name === undefined ? {} : { name }),
+      ...(description === undefined ? {} : { description }),
+      ...(slow_mode_s === undefined ? {} : { slow_mode_s }),
+    });
+}
+
+/** Locks a room's head; false when there is no such room. */
+export async function lockHead(trx: Db, roomId: string): Promise<boolean> {
+  const found = await rows(trx, 'select from city_room_heads where room_id = ? for update', [roomId]);
+  return found.length > 0;
+}
+
+/** Ends a room's existence, and with it every membership; false when there is no such room. */
+export async function endRoom(trx: Db, roomId: string): Promise<boolean> {
+  const ended = await rows(
+    trx,
+    `with head as (delete from city_room_heads where room_id = :roomId returning room_id, last_change_seq)
+     insert into city_deleted_rooms as d (room_id, last_change_seq) select * from head
+     on conflict (room_id) do update
+       set last_change_seq = excluded.last_change_seq, deleted_at = excluded.deleted_at
+     returning room_id`,
+    { roomId },
+  );
+  return ended.length > 0;
+}
+
+/** A room that is ended and not purged yet; undefined when there is none. */
+export async function findEnded(db: Db): Promise<string | undefined> {
+  const [found] = await rows<{ id: string }>(
+    db,
+    `select r.id from city_rooms r left join city_room_heads h on h.room_id = r.id
+     where h.room_id is null limit 1`,
+  );
+  return found?.id;
+}
+
+/**
+ * Removes up to `size` of each of what an ended room has left, its feed events first, and at last the room. Any number
+ * of nodes may be at it. Returns whether there may be more.
+ */
+export async function purgeBatch(db: Db, roomId: string, size: number): Promise<boolean> {
+  const count = async (sql: string) => {
+    const [{ n } = { n: 0 }] = await rows<{ n: number }>(
+      db,
+      `with done as (${sql} returning 1) select count(*) n from done`,
+      {
+        roomId,
+        size,
+      },
+    );
+    return n;
+  };
+  const some = (table: string, where = '') => `
+    ctid = any(array(select ctid from ${table} where room_id = :roomId ${where}
+      and not exists (select from city_room_heads where room_id = :roomId)   -- a new room of that id is not ours
+      limit :size for update skip locked))`;
+  const removed = await count(
+    `update city_feed_events set removed_at = now(), tx = pg_current_xact_id(), payload = '{}'
+     where ${some('city_feed_events', 'and removed_at is null')}`,
+  );
+  if (removed > 0) return true;
+  let gone = 0;
+  for (const table of ['city_timelines', 'city_room_messages', 'city_room_members', 'city_read_marks']) {
+    gone += await count(`delete from ${table} where ${some(table)}`);
+  }
+  if (gone > 0) return true;
+  await db.raw(
+    `delete from city_rooms r where r.id = ? and not exists (select from city_room_heads h where h.room_id = r.id)`,
+    [roomId],
+  );
+  return false;
+}
