@@ -49,6 +49,15 @@ export interface Member {
   block(ms: number): void;
   /** Sets its wall clock `ms` ahead of the truth; 0 sets it right. */
   shiftClock(ms: number): void;
+  /** What it holds, after a garbage collection if the city was started with `--expose-gc`. */
+  inspect(): Promise<Holdings>;
+}
+
+export interface Holdings {
+  heapBytes: number;
+  rssBytes: number;
+  /** Open handles by kind: sockets, timers, … */
+  resources: Record<string, number>;
 }
 
 /** A service that can be killed and started again on the same port with the same data. */
@@ -79,6 +88,8 @@ export interface ChaosCityOptions {
   workers?: number;
   /** Added to the settings of every process. */
   env?: Record<string, string>;
+  /** Given to Node itself. */
+  nodeArgs?: string[];
   /** Another build than `dist/`: a folder that has `src/main.js`. */
   dist?: string;
   /** Where PostgreSQL keeps its data, when the folder of the run will not do. */
@@ -87,7 +98,7 @@ export interface ChaosCityOptions {
 
 /** Starts services, nodes and workers; all ready when it resolves. Everything ends with this process. */
 export async function startChaosCity(options: ChaosCityOptions = {}): Promise<ChaosCity> {
-  const { nodes = 3, workers = 2, env = {}, dist = join(ROOT, 'dist') } = options;
+  const { nodes = 3, workers = 2, env = {}, dist = join(ROOT, 'dist'), nodeArgs = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), 'city-chaos-'));
   const accidents: string[] = [];
   const members: Member[] = [];
@@ -118,6 +129,7 @@ export async function startChaosCity(options: ChaosCityOptions = {}): Promise<Ch
       createMember({
         name,
         dist,
+        nodeArgs,
         edges,
         url: role === 'api' ? `http://127.0.0.1:${port}` : '',
         opsUrl: `http://127.0.0.1:${opsPort}`,
@@ -198,12 +210,14 @@ async function killable(dataDir: string, pidFile: string, launch: StartService) 
 
 interface MemberSettings extends Pick<Member, 'name' | 'url' | 'opsUrl' | 'edges'> {
   dist: string;
+  nodeArgs: string[];
   env: Record<string, string>;
   /** Where it reports what must never happen. */
   accidents: string[];
 }
 
-function createMember({ name, url, opsUrl, edges, dist, env, accidents }: MemberSettings): Member {
+function createMember(settings: MemberSettings): Member {
+  const { name, url, opsUrl, edges, dist, nodeArgs, env, accidents } = settings;
   let child: ChildProcess | undefined;
   let exit: Promise<number | null> = Promise.resolve(null);
   let meant = false;
@@ -216,7 +230,7 @@ function createMember({ name, url, opsUrl, edges, dist, env, accidents }: Member
   };
   const launch = () => {
     meant = false;
-    const own = spawn(process.execPath, ['--import', PRELOAD, join(dist, 'src/main.js')], {
+    const own = spawn(process.execPath, [...nodeArgs, '--import', PRELOAD, join(dist, 'src/main.js')], {
       env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
@@ -252,12 +266,20 @@ function createMember({ name, url, opsUrl, edges, dist, env, accidents }: Member
     },
     async kill(signal) {
       meant = true;
-      if (running()) child!.kill(signal);
-      return exit;
+      const ran = running();
+      if (ran) child!.kill(signal);
+      const code = await exit;
+      if (ran && signal === 'SIGTERM' && code !== 0) accidents.push(`${name}: was asked to stop and ended with ${code}`);
+      return code;
     },
     freeze: () => void child!.kill('SIGSTOP'),
     thaw: () => void child!.kill('SIGCONT'),
     block: (ms) => tell({ block: ms }),
     shiftClock: (ms) => tell({ shift: ms }),
+    async inspect() {
+      const answer = once(child!, 'message');
+      tell({ inspect: true });
+      return (await answer)[0] as Holdings;
+    },
   };
 }

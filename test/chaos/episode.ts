@@ -72,9 +72,9 @@ let episodes = 0;
 /** Runs the load, the strikes and the checks; `name` says what struck. */
 export async function runEpisode(
   city: ChaosCity,
-  options: { name: string; strikes: Strike[]; load: Load; seed: number },
+  options: { name: string; strikes: Strike[]; load: Load; seed: number; settleMs?: number },
 ): Promise<EpisodeResult> {
-  const { name, strikes, load, seed } = options;
+  const { name, strikes, load, seed, settleMs = SETTLE_MS } = options;
   const tag = `e${++episodes}`;
   const random = createRandom(seed);
   const ledger = createLedger();
@@ -129,17 +129,17 @@ export async function runEpisode(
     await strike(city, strikes, random);
     const healedAt = performance.now();
     await Promise.all(
-      probes.map((probe) => until(() => probe.successAfter(healedAt) !== undefined, probe.name, SETTLE_MS)),
+      probes.map((probe) => until(() => probe.successAfter(healedAt) !== undefined, probe.name, settleMs)),
     ).catch((error: unknown) => breach('I9', String(error)));
     const recoveries = probes.map((probe) => probe.successAfter(healedAt));
     const recoveryMs = recoveries.includes(undefined) ? null : Math.max(...(recoveries as number[])) - healedAt;
     if (recoveryMs !== null && recoveryMs > RECOVERY_MS) {
       breach('I9', `the first success came ${Math.round(recoveryMs)} ms after the heal`);
     }
-    await Promise.all([load$.end(), ...probes.map((probe) => probe.stop())]);
+    await Promise.all([load$.end(settleMs), ...probes.map((probe) => probe.stop())]);
 
     const settled = (what: string, done: () => boolean | Promise<boolean>, invariant: Problem['invariant']) =>
-      until(done, what, SETTLE_MS).catch((error: unknown) => breach(invariant, String(error)));
+      until(done, what, settleMs).catch((error: unknown) => breach(invariant, String(error)));
     await settled('every request is acknowledged', () => clients.every((client) => client.pending() === 0), 'I9');
     const stored = await Promise.all(rooms.map((id) => readRoom(rest, id)));
     const heads = new Map(stored.map(({ id, last_change_seq }) => [id, last_change_seq]));
@@ -282,11 +282,11 @@ function startLoad({ load, clients, random, rooms, ledger, city, balancer, tag }
       hushing = setTimeout(() => (talking = rooms.busy), 2_500);
     },
     /** Nothing new; resolves when every prompt is accepted. */
-    async end(): Promise<void> {
+    async end(withinMs: number): Promise<void> {
       if (!going) return;
       clearInterval(ticking);
       clearInterval(asking);
-      await Promise.race([Promise.all(asks), sleep(SETTLE_MS)]);
+      await Promise.race([Promise.all(asks), sleep(withinMs)]);
     },
     stop(): void {
       stopped = true;

@@ -18,12 +18,19 @@ globalThis.Date = class Date extends RealDate {
   }
 };
 
-process.on('message', ({ block, shift, reject }) => {
+process.on('message', ({ block, shift, reject, inspect }) => {
   if (block !== undefined) {
     const end = RealDate.now() + block;
     while (RealDate.now() < end);
   }
   if (shift !== undefined) shiftMs = shift;
+  if (inspect !== undefined) {
+    globalThis.gc?.();
+    const resources = {};
+    for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
+    const { heapUsed, rss } = process.memoryUsage();
+    process.send({ heapBytes: heapUsed, rssBytes: rss, resources });
+  }
   if (reject !== undefined) void Promise.reject(new Error(reject));
 });
 process.channel?.unref();
