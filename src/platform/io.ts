@@ -13,6 +13,11 @@ import type { RedisLinks } from './redis.ts';
 /** What every socket carries once its handshake is through. */
 export interface SocketData {
   caller: Caller;
+  /** Events taken in and not answered yet, and when the last one came (epoch, ms). */
+  unanswered?: number;
+  heardAt?: number;
+  /** Set when the node is about to close the transport: nothing more is taken in. */
+  leaving?: true;
 }
 
 // Client events reach the gateway as raw packets, so no listener types are needed.

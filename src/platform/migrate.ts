@@ -3,9 +3,16 @@ import type { Knex } from 'knex';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as city from '../../migrations/0001_city.ts';
 import * as append from '../../migrations/0002_append.ts';
+import * as deadInvocations from '../../migrations/0003_dead_invocations.ts';
+import * as changeIds from '../../migrations/0004_change_ids.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
-const MIGRATIONS: Record<string, Knex.Migration> = { '0001_city': city, '0002_append': append };
+const MIGRATIONS: Record<string, Knex.Migration> = {
+  '0001_city': city,
+  '0002_append': append,
+  '0003_dead_invocations': deadInvocations,
+  '0004_change_ids': changeIds,
+};
 
 export const migrationSource: Knex.MigrationSource<string> = {
   getMigrations: async () => Object.keys(MIGRATIONS).sort(),

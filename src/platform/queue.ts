@@ -20,10 +20,12 @@ const link = {
 };
 
 /**
- * A killed worker's job is another's after at most 15 s. A failed or finished job leaves nothing behind, so that its
- * id may be used again: what is still to be done is said by rows, not by jobs.
+ * A killed worker's job is another's after at most 5 s (workers share the look for stalled jobs, so that two of them may
+ * pass): one killed before it has claimed anything is picked up sooner than one killed later. A loop that is blocked
+ * for longer loses its jobs, and they may run twice. A failed or finished job leaves nothing behind, so that its id may
+ * be used again: what is still to be done is said by rows, not by jobs.
  */
-const CRASH = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 3 };
+const CRASH = { lockDuration: 3_000, stalledInterval: 1_000, maxStalledCount: 3 };
 const LEAVE_NOTHING = { removeOnComplete: true, removeOnFail: true };
 /** The wait after a connection error; BullMQ's own default would leave a worker idle for 15 s. */
 const RETRY_MS = 1_000;

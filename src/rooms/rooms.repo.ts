@@ -9,21 +9,33 @@ export type StoredRoom = Omit<Room, 'members_online'>;
 const ROOM = `
   select r.id, r.slug, r.name, r.description, r.is_default, r.created_at, r.created_by, h.last_event_at last_event,
          h.last_seq, h.last_change_seq, m.user_id is not null joined,
-         h.last_seq - coalesce(k.last_read_seq, 0) unread
-  from city_rooms r
+         h.last_seq - coalesce(k.last_read_seq, 0) unread`;
+
+/** `u.id` is whom `joined` and `unread` are for. */
+const FROM = `
   join city_room_heads h on h.room_id = r.id
-  left join city_room_members m on m.room_id = r.id and m.user_id = :userId
-  left join city_read_marks k on k.room_id = r.id and k.user_id = :userId`;
+  left join city_room_members m on m.room_id = r.id and m.user_id = u.id
+  left join city_read_marks k on k.room_id = r.id and k.user_id = u.id`;
 
 /** Default rooms first, then by name. */
 export function listRooms(db: Db, userId: string, limit: number, offset: number): Promise<StoredRoom[]> {
-  const order = 'order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset';
-  return rows<StoredRoom>(db, `${ROOM} ${order}`, { userId, limit, offset });
+  return rows<StoredRoom>(
+    db,
+    `${ROOM} from city_rooms r cross join (select :userId::text id) u ${FROM}
+     order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset`,
+    { userId, limit, offset },
+  );
 }
 
-export async function findRoom(db: Db, userId: string, roomId: string): Promise<StoredRoom | undefined> {
-  const [room] = await rows<StoredRoom>(db, `${ROOM} where r.id = :roomId`, { userId, roomId });
-  return room;
+/** The room as each of `userIds` has it, by user; empty when there is no such room. */
+export async function findRoom(db: Db, roomId: string, userIds: string[]): Promise<Map<string, StoredRoom>> {
+  const found = await rows<StoredRoom & { for_user: string }>(
+    db,
+    `${ROOM}, u.id for_user from city_rooms r cross join unnest(:userIds::text[]) u(id) ${FROM}
+     where r.id = :roomId`,
+    { roomId, userIds: userIds as never },
+  );
+  return new Map(found.map(({ for_user, ...room }) => [for_user, room]));
 }
 
 interface NewRoom {
@@ -58,15 +70,19 @@ export async function markDefault(db: Db, roomIds: string[]): Promise<void> {
   ]);
 }
 
-/** Makes the user a member; false when there is no such room. */
-export async function insertMember(db: Db, roomId: string, userId: string): Promise<boolean> {
+/**
+ * Makes the users members; false when there is no such room. In the order of their ids, so that two nodes that do it
+ * for the same users do not wait for each other.
+ */
+export async function insertMembers(db: Db, roomId: string, userIds: string[]): Promise<boolean> {
   const found = await rows(
     db,
     `with room as (select id from city_rooms where id = :roomId),
-          joined as (insert into city_room_members (room_id, user_id) select id, :userId from room
+          joined as (insert into city_room_members (room_id, user_id)
+                     select room.id, u.id from room cross join unnest(:userIds::text[]) u(id) order by u.id
                      on conflict do nothing)
      select id from room`,
-    { roomId, userId },
+    { roomId, userIds: userIds as never },
   );
   return found.length > 0;
 }
@@ -100,6 +116,24 @@ export function listMembers(
      where room_id = :roomId and user_id > :after and (user_id = any(:ids)) = :among
      order by user_id limit :limit`,
     { roomId, ...page, ids: page.ids as never },
+  );
+}
+
+/** A user and a room. */
+export interface Membership {
+  room_id: string;
+  user_id: string;
+}
+
+/** Those of `pairs` that are no membership (any more). */
+export function findStrangers(db: Db, pairs: Membership[]): Promise<Membership[]> {
+  const roomIds = pairs.map(({ room_id }) => room_id);
+  const userIds = pairs.map(({ user_id }) => user_id);
+  return rows<Membership>(
+    db,
+    `select p.room_id, p.user_id from unnest(?::text[], ?::text[]) p (room_id, user_id)
+     where not exists (select from city_room_members m where m.room_id = p.room_id and m.user_id = p.user_id)`,
+    [roomIds as never, userIds as never],
   );
 }
 

@@ -2,13 +2,18 @@
 import type { Db } from '../platform/db.ts';
 import { rows } from '../platform/db.ts';
 
-/** Keeps `name` for a user; writes nothing when it is already kept. */
-export async function keepName(db: Db, userId: string, name: string): Promise<void> {
+/**
+ * Keeps the name of each user; writes nothing for those that are kept already. In the order of their ids, so that two
+ * nodes that do it for the same users do not wait for each other.
+ */
+export async function keepNames(db: Db, names: Map<string, string>): Promise<void> {
   await db.raw(
     `insert into city_users as u (id, name)
-     select :id, :name where not exists (select from city_users where id = :id and name = :name)
+     select n.id, n.name from unnest(:ids::text[], :names::text[]) n(id, name)
+     where not exists (select from city_users k where k.id = n.id and k.name = n.name)
+     order by n.id
      on conflict (id) do update set name = excluded.name, updated_at = now()`,
-    { id: userId, name },
+    { ids: [...names.keys()] as never, names: [...names.values()] as never },
   );
 }
 

@@ -19,7 +19,9 @@ export async function startBalancer(nodes: Member[]): Promise<Balancer> {
   let turn = 0;
 
   const check = async (node: Member) => {
-    const up = await fetch(`${node.url}/health/ready`, { signal: AbortSignal.timeout(CHECK_TIMEOUT_MS) }).then(
+    const up = await fetch(`${node.url}/health/ready`, {
+      signal: AbortSignal.timeout(CHECK_TIMEOUT_MS),
+    }).then(
       ({ ok }) => ok,
       () => false,
     );

@@ -103,7 +103,10 @@ export const BROKEN_BUILDS: BrokenBuild[] = [
 ];
 
 /** A patched copy of dist/ in a folder of its own. */
-export async function makeBroken({ name, patches }: BrokenBuild): Promise<{ dist: string; remove(): Promise<void> }> {
+export async function makeBroken({
+  name,
+  patches,
+}: BrokenBuild): Promise<{ dist: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'city-broken-'));
   const dist = join(folder, 'dist');
   await cp(join(ROOT, 'dist'), dist, { recursive: true });
@@ -112,7 +115,8 @@ export async function makeBroken({ name, patches }: BrokenBuild): Promise<{ dist
   for (const { file, find, replace } of patches) {
     const path = join(dist, file);
     const pieces = (await readFile(path, 'utf8')).split(find);
-    if (pieces.length !== 2) throw new Error(`"${name}" finds its place in ${file} ${pieces.length - 1} times`);
+    if (pieces.length !== 2)
+      throw new Error(`"${name}" finds its place in ${file} ${pieces.length - 1} times`);
     await writeFile(path, pieces.join(replace));
   }
   return { dist, remove: () => rm(folder, { recursive: true, force: true }) };

@@ -225,7 +225,11 @@ function createMember(settings: MemberSettings): Member {
 
   const hear = (piece: Buffer) => {
     output += String(piece);
-    const accident = ACCIDENT.test(String(piece)) && String(piece).split('\n').find((line) => ACCIDENT.test(line));
+    const accident =
+      ACCIDENT.test(String(piece)) &&
+      String(piece)
+        .split('\n')
+        .find((line) => ACCIDENT.test(line));
     if (accident) accidents.push(`${name}: ${accident.slice(0, 400)}`);
   };
   const launch = () => {
@@ -269,7 +273,8 @@ function createMember(settings: MemberSettings): Member {
       const ran = running();
       if (ran) child!.kill(signal);
       const code = await exit;
-      if (ran && signal === 'SIGTERM' && code !== 0) accidents.push(`${name}: was asked to stop and ended with ${code}`);
+      if (ran && signal === 'SIGTERM' && code !== 0)
+        accidents.push(`${name}: was asked to stop and ended with ${code}`);
       return code;
     },
     freeze: () => void child!.kill('SIGSTOP'),

@@ -10,7 +10,8 @@ const PAGE = 200;
 
 /** An acknowledgement as the contract has it. */
 type Answer =
-  { ok: true; data: never } | { ok: false; error: { code: string; retryable: boolean; retry_after_ms?: number } };
+  | { ok: true; data: never }
+  | { ok: false; error: { code: string; retryable: boolean; retry_after_ms?: number } };
 
 export interface ClientOptions {
   url: string;
@@ -37,7 +38,16 @@ const seen = ({ change_seq, seq, id, body }: Message): Seen => ({
 });
 
 /** Connects, opens its rooms, and keeps all of it up through everything until `close()`. */
-export function startClient({ url, token, userId, rooms, ledger, random, transports, careless }: ClientOptions) {
+export function startClient({
+  url,
+  token,
+  userId,
+  rooms,
+  ledger,
+  random,
+  transports,
+  careless,
+}: ClientOptions) {
   const manager = new Manager(url, { transports, forceNew: true } as object);
   const socket = manager.socket('/rooms', { auth: { token } });
   const presence = manager.socket('/presence', { auth: { token } });
@@ -96,10 +106,15 @@ export function startClient({ url, token, userId, rooms, ledger, random, transpo
     ask('room.join', { room_id: room, ...(since === undefined ? {} : { since }) }, (answer) => {
       if (socket.id !== connection) return;
       if (!answer?.ok) {
-        if (answer && !answer.error.retryable) ledger.refusals.push(`${answer.error.code}: ${userId} joins ${room}`);
+        if (answer && !answer.error.retryable)
+          ledger.refusals.push(`${answer.error.code}: ${userId} joins ${room}`);
         return again();
       }
-      const data = answer.data as { room: { last_change_seq: number }; messages: Message[]; has_more: boolean };
+      const data = answer.data as {
+        room: { last_change_seq: number };
+        messages: Message[];
+        has_more: boolean;
+      };
       const session: Session = {
         since,
         head: data.room.last_change_seq,
@@ -141,7 +156,8 @@ export function startClient({ url, token, userId, rooms, ledger, random, transpo
     for (const room of rooms) open(room, socket.id!);
   });
   socket.on('disconnect', () => current.clear());
-  for (const name of ['room.message', 'room.message.updated', 'room.message.deleted']) socket.on(name, receive);
+  for (const name of ['room.message', 'room.message.updated', 'room.message.deleted'])
+    socket.on(name, receive);
   socket.on('secondme.reply', ({ invocation_id, reply }: { invocation_id: string; reply: string }) => {
     ledger.asks.find(({ id }) => id === invocation_id)?.replies.push(reply);
   });
@@ -169,7 +185,8 @@ export function startClient({ url, token, userId, rooms, ledger, random, transpo
     /** Requests that are neither acknowledged nor given up. */
     pending: () => pending,
     /** Whether every room is open, with nothing left to page. */
-    isCurrent: () => rooms.every((room) => current.has(room) && views.get(room)!.sessions.includes(current.get(room)!)),
+    isCurrent: () =>
+      rooms.every((room) => current.has(room) && views.get(room)!.sessions.includes(current.get(room)!)),
 
     /** Sends a message of its own, and one in ten is altered once it is acknowledged. */
     send(room: string): void {

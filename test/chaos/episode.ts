@@ -86,7 +86,8 @@ export async function runEpisode(
   // Rooms that go on talking, and rooms whose last word falls into the trouble.
   const names = Array.from({ length: load.rooms }, (_, n) => `${tag}-${n % 3 === 2 ? 'quiet' : 'busy'}-${n}`);
   const rooms: string[] = [];
-  for (const slug of names) rooms.push((await rest('POST', '/city/rooms', { name: slug, slug })).body.id as string);
+  for (const slug of names)
+    rooms.push((await rest('POST', '/city/rooms', { name: slug, slug })).body.id as string);
   const quiet = rooms.filter((id) => id.includes('-quiet-'));
   const busy = rooms.filter((id) => id.includes('-busy-'));
 
@@ -110,7 +111,16 @@ export async function runEpisode(
   }
   const problems: Problem[] = [];
   const breach = (invariant: Problem['invariant'], what: string) => problems.push({ invariant, what });
-  const load$ = startLoad({ load, clients, ledger, random, rooms: { all: rooms, busy, quiet }, city, balancer: balancer.url, tag });
+  const load$ = startLoad({
+    load,
+    clients,
+    ledger,
+    random,
+    rooms: { all: rooms, busy, quiet },
+    city,
+    balancer: balancer.url,
+    tag,
+  });
   const probes = city.nodes.map((node) => startProbe(node, rooms[0]!, admin, tag));
   try {
     await until(() => clients.every((client) => client.isCurrent()), 'every client has its rooms', SETTLE_MS);
@@ -132,7 +142,9 @@ export async function runEpisode(
       probes.map((probe) => until(() => probe.successAfter(healedAt) !== undefined, probe.name, settleMs)),
     ).catch((error: unknown) => breach('I9', String(error)));
     const recoveries = probes.map((probe) => probe.successAfter(healedAt));
-    const recoveryMs = recoveries.includes(undefined) ? null : Math.max(...(recoveries as number[])) - healedAt;
+    const recoveryMs = recoveries.includes(undefined)
+      ? null
+      : Math.max(...(recoveries as number[])) - healedAt;
     if (recoveryMs !== null && recoveryMs > RECOVERY_MS) {
       breach('I9', `the first success came ${Math.round(recoveryMs)} ms after the heal`);
     }
@@ -140,7 +152,11 @@ export async function runEpisode(
 
     const settled = (what: string, done: () => boolean | Promise<boolean>, invariant: Problem['invariant']) =>
       until(done, what, settleMs).catch((error: unknown) => breach(invariant, String(error)));
-    await settled('every request is acknowledged', () => clients.every((client) => client.pending() === 0), 'I9');
+    await settled(
+      'every request is acknowledged',
+      () => clients.every((client) => client.pending() === 0),
+      'I9',
+    );
     const stored = await Promise.all(rooms.map((id) => readRoom(rest, id)));
     const heads = new Map(stored.map(({ id, last_change_seq }) => [id, last_change_seq]));
     const behind = () => ledger.views.find(({ room, seen }) => seen < heads.get(room)!);
@@ -157,13 +173,19 @@ export async function runEpisode(
     const latencies = measure(ledger, calmFrom, struckAt, healedAt);
     const outage = strikes.every(({ fault }) => fault.takes === 'redis');
     if (outage && latencies.delivery.fault.p99 > OUTAGE_NEWS_MS) {
-      breach('I11', `without Redis, one delivery in a hundred took over ${Math.round(latencies.delivery.fault.p99)} ms`);
+      breach(
+        'I11',
+        `without Redis, one delivery in a hundred took over ${Math.round(latencies.delivery.fault.p99)} ms`,
+      );
     }
     return {
       name,
       problems,
       sends: ledger.sends.length,
-      deliveries: ledger.views.reduce((sum, { sessions }) => sum + sessions.reduce((n, { live }) => n + live.length, 0), 0),
+      deliveries: ledger.views.reduce(
+        (sum, { sessions }) => sum + sessions.reduce((n, { live }) => n + live.length, 0),
+        0,
+      ),
       recoveryMs,
       ...latencies,
     };
@@ -254,7 +276,9 @@ function startLoad({ load, clients, random, rooms, ledger, city, balancer, tag }
     const rest = createRest(balancer, await city.token(ask.user));
     const headers = { prefer: 'respond-async', 'idempotency-key': ask.key };
     while (!stopped) {
-      const answer = await rest('POST', '/secondme/invoke', { prompt: ask.prompt }, headers).catch(() => undefined);
+      const answer = await rest('POST', '/secondme/invoke', { prompt: ask.prompt }, headers).catch(
+        () => undefined,
+      );
       if (answer && (answer.status === 200 || answer.status === 202)) {
         ask.id = answer.body.invocation_id as string;
         return;
@@ -349,8 +373,11 @@ async function readRoom(rest: Rest, id: string): Promise<StoredRoom> {
 
 /** Changes that the nodes delivered so far: all, and those that had to be read because no news brought them. */
 async function readDeliveries({ nodes }: ChaosCity): Promise<{ all: number; read: number }> {
-  const metrics = (await Promise.all(nodes.map(async ({ opsUrl }) => (await fetch(`${opsUrl}/metrics`)).text()))).join('\n');
-  const sum = (pattern: RegExp) => [...metrics.matchAll(pattern)].reduce((total, [, count]) => total + Number(count), 0);
+  const metrics = (
+    await Promise.all(nodes.map(async ({ opsUrl }) => (await fetch(`${opsUrl}/metrics`)).text()))
+  ).join('\n');
+  const sum = (pattern: RegExp) =>
+    [...metrics.matchAll(pattern)].reduce((total, [, count]) => total + Number(count), 0);
   return {
     all: sum(/^city_changes_delivered_total\{[^}]*\} (\d+)/gm),
     read: sum(/^city_changes_delivered_total\{source="read"\} (\d+)/gm),
@@ -440,7 +467,9 @@ function measure({ sends, views }: Ledger, calmFrom: number, struckAt: number, h
   const sentAt = new Map(sends.flatMap(({ ack, sentAt: at }) => (ack ? [[ack.id, at] as const] : [])));
   const inCalm = (at: number) => at >= calmFrom && at < struckAt - 1_000;
   const inFault = (at: number) => at >= struckAt && at < healedAt;
-  const acks = sends.flatMap(({ sentAt: at, ackedAt }) => (ackedAt === undefined ? [] : [{ at, took: ackedAt - at }]));
+  const acks = sends.flatMap(({ sentAt: at, ackedAt }) =>
+    ackedAt === undefined ? [] : [{ at, took: ackedAt - at }],
+  );
   const deliveries = views.flatMap(({ sessions }) => {
     const told = new Set<string>();
     return sessions.flatMap(({ live }) =>

@@ -39,7 +39,9 @@ export function checkLog(ledger: Ledger, rooms: StoredRoom[]): Problem[] {
   return [
     ...checkSends(ledger, rooms),
     ...rooms.flatMap(checkNumbers),
-    ...rooms.flatMap((room) => ledger.views.filter((view) => view.room === room.id).flatMap((view) => checkView(view, room))),
+    ...rooms.flatMap((room) =>
+      ledger.views.filter((view) => view.room === room.id).flatMap((view) => checkView(view, room)),
+    ),
     ...checkOrder(ledger),
   ];
 }
@@ -55,7 +57,11 @@ function checkSends({ sends, alterations }: Ledger, rooms: StoredRoom[]): Proble
   const altered = new Map(alterations.map((alteration) => [alteration.message, alteration]));
   for (const { token, body, ack, abandoned } of sends) {
     const copies = stored.get(token) ?? 0;
-    if (copies > 1) problems.push({ invariant: ack || !abandoned ? 'I2' : 'I6', what: `${token} is stored ${copies} times` });
+    if (copies > 1)
+      problems.push({
+        invariant: ack || !abandoned ? 'I2' : 'I6',
+        what: `${token} is stored ${copies} times`,
+      });
     if (!ack) continue;
     const message = byId.get(ack.id);
     if (!message) {
@@ -65,10 +71,16 @@ function checkSends({ sends, alterations }: Ledger, rooms: StoredRoom[]): Proble
     const change = altered.get(ack.id);
     const allowed = change?.ackedAt === undefined ? [body, change?.body] : [change.body];
     if (!allowed.includes(message.body)) {
-      problems.push({ invariant: 'I1', what: `${token} (${ack.id}) should say ${allowed.join(' or ')}, says ${message.body}` });
+      problems.push({
+        invariant: 'I1',
+        what: `${token} (${ack.id}) should say ${allowed.join(' or ')}, says ${message.body}`,
+      });
     }
     if (message.seq !== ack.seq) {
-      problems.push({ invariant: 'I7', what: `${token} was acknowledged as ${ack.seq} and is stored as ${message.seq}` });
+      problems.push({
+        invariant: 'I7',
+        what: `${token} was acknowledged as ${ack.seq} and is stored as ${message.seq}`,
+      });
     }
   }
   return problems;
@@ -79,12 +91,16 @@ function checkNumbers({ id, last_seq, last_change_seq, messages }: StoredRoom): 
   const seqs = messages.map(({ seq }) => seq).sort((a, b) => a - b);
   const wrong = seqs.findIndex((seq, index) => seq !== index + 1);
   if (wrong !== -1) problems.push({ invariant: 'I3', what: `${id}: seq ${wrong + 1} is ${seqs[wrong]}` });
-  if (seqs.length !== last_seq) problems.push({ invariant: 'I3', what: `${id}: last_seq ${last_seq}, ${seqs.length} messages` });
+  if (seqs.length !== last_seq)
+    problems.push({ invariant: 'I3', what: `${id}: last_seq ${last_seq}, ${seqs.length} messages` });
   const changes = messages.map(({ change_seq }) => change_seq);
   const twice = changes.find((change, index) => changes.indexOf(change) !== index);
   if (twice !== undefined) problems.push({ invariant: 'I3', what: `${id}: change ${twice} stands twice` });
   if (Math.max(0, ...changes) !== last_change_seq) {
-    problems.push({ invariant: 'I3', what: `${id}: last_change_seq ${last_change_seq}, highest ${Math.max(0, ...changes)}` });
+    problems.push({
+      invariant: 'I3',
+      what: `${id}: last_change_seq ${last_change_seq}, highest ${Math.max(0, ...changes)}`,
+    });
   }
   return problems;
 }
@@ -112,12 +128,18 @@ function checkView({ reader, room, seen, sessions }: View, stored: StoredRoom): 
   const [first] = sessions;
   if (!first) return [...problems, { invariant: 'I5', what: `${who}: could never open the room` }];
   const start = first.head;
-  const saw: Seen[] = sessions.flatMap(({ snapshot, live }, index) => [...(index === 0 ? [] : snapshot), ...live]);
+  const saw: Seen[] = sessions.flatMap(({ snapshot, live }, index) => [
+    ...(index === 0 ? [] : snapshot),
+    ...live,
+  ]);
   let last = start;
   const state = new Map<string, Seen>();
   for (const each of saw) {
     if (each.change_seq <= last) {
-      problems.push({ invariant: 'I5', what: `${who}: change ${each.change_seq} (${each.id}) again after ${last}` });
+      problems.push({
+        invariant: 'I5',
+        what: `${who}: change ${each.change_seq} (${each.id}) again after ${last}`,
+      });
     }
     last = Math.max(last, each.change_seq);
     state.set(each.id, each);
@@ -125,13 +147,23 @@ function checkView({ reader, room, seen, sessions }: View, stored: StoredRoom): 
   for (const message of stored.messages) {
     if (message.change_seq <= start) continue;
     const mine = state.get(message.id);
-    if (!mine) problems.push({ invariant: 'I5', what: `${who}: never saw ${message.id} (change ${message.change_seq})` });
+    if (!mine)
+      problems.push({
+        invariant: 'I5',
+        what: `${who}: never saw ${message.id} (change ${message.change_seq})`,
+      });
     else if (mine.change_seq !== message.change_seq || mine.body !== message.body) {
-      problems.push({ invariant: 'I5', what: `${who}: holds ${message.id} as of ${mine.change_seq}, not ${message.change_seq}` });
+      problems.push({
+        invariant: 'I5',
+        what: `${who}: holds ${message.id} as of ${mine.change_seq}, not ${message.change_seq}`,
+      });
     }
   }
   if (seen > stored.last_change_seq) {
-    problems.push({ invariant: 'I1', what: `${who}: saw change ${seen}, the room ends at ${stored.last_change_seq}` });
+    problems.push({
+      invariant: 'I1',
+      what: `${who}: saw change ${seen}, the room ends at ${stored.last_change_seq}`,
+    });
   }
   return problems;
 }
@@ -146,9 +178,13 @@ function checkOrder({ sends }: Ledger): Problem[] {
     let next = 0;
     let highest = 0;
     for (const { token, sentAt, ack } of bySend) {
-      while (next < byAck.length && byAck[next]!.ackedAt! < sentAt) highest = Math.max(highest, byAck[next++]!.ack!.seq);
+      while (next < byAck.length && byAck[next]!.ackedAt! < sentAt)
+        highest = Math.max(highest, byAck[next++]!.ack!.seq);
       if (ack!.seq <= highest) {
-        problems.push({ invariant: 'I7', what: `${token} is ${ack!.seq}, though ${highest} was acknowledged before it was sent` });
+        problems.push({
+          invariant: 'I7',
+          what: `${token} is ${ack!.seq}, though ${highest} was acknowledged before it was sent`,
+        });
       }
     }
   }
@@ -173,11 +209,14 @@ export function checkReplies({ asks }: Ledger, histories: Map<string, History>):
       return [
         ...(prompts === 1 ? [] : [breach(`${id}: its prompt is stored ${prompts} times`)]),
         ...(told.length < 2 ? [] : [breach(`${id}: its user was told ${told.length} replies`)]),
-        ...(strange === undefined ? [] : [breach(`${id}: its user was told a reply that is not stored: ${strange}`)]),
+        ...(strange === undefined
+          ? []
+          : [breach(`${id}: its user was told a reply that is not stored: ${strange}`)]),
       ];
     });
     const accepted = mine.filter(({ id }) => id !== undefined).length;
-    if (replies.length !== accepted) problems.push(breach(`${user}: ${accepted} prompts, ${replies.length} recorded replies`));
+    if (replies.length !== accepted)
+      problems.push(breach(`${user}: ${accepted} prompts, ${replies.length} recorded replies`));
     return problems;
   });
 }

@@ -60,7 +60,11 @@ function tell(result: EpisodeResult): void {
 /** Every chosen fault alone, then every chosen scenario. */
 async function each(size: Size): Promise<void> {
   const only = given.only?.split(',');
-  const faults = only ? FAULTS.filter(({ id }) => only.includes(id)) : size === 'smoke' ? SMOKE_FAULTS : FAULTS;
+  const faults = only
+    ? FAULTS.filter(({ id }) => only.includes(id))
+    : size === 'smoke'
+      ? SMOKE_FAULTS
+      : FAULTS;
   const scenarios = only ? SCENARIOS.filter(({ name }) => only.includes(name)) : SCENARIOS;
   if (faults.length > 0) {
     const city = await startChaosCity();
@@ -74,7 +78,10 @@ async function each(size: Size): Promise<void> {
     }
   }
   for (const scenario of scenarios) {
-    const outcome: ScenarioOutcome = { scenario, ...(await scenario.run({ size, log: (line) => log(`  ${line}`) })) };
+    const outcome: ScenarioOutcome = {
+      scenario,
+      ...(await scenario.run({ size, log: (line) => log(`  ${line}`) })),
+    };
     run.scenarios.push(outcome);
     const [first] = outcome.problems;
     log(`${first ? 'BROKEN' : 'held  '} ${scenario.name}${first ? `: ${first}` : ''}`);
@@ -107,7 +114,11 @@ async function soakFor(minutes: number): Promise<void> {
       `${Math.round(bytesPerTenMinutes / 1e3)} KB in ten minutes (heap ${(first.heapBytes / 1e6).toFixed(1)} → ${(last.heapBytes / 1e6).toFixed(1)} MB, ${samples} samples)`,
     ]),
   );
-  const scenario = { name: 'soak', promise: 'the heap does not grow', run: () => Promise.reject(new Error()) };
+  const scenario = {
+    name: 'soak',
+    promise: 'the heap does not grow',
+    run: () => Promise.reject(new Error()),
+  };
   run.scenarios.push({ scenario, figures: { visits, ...figures }, problems });
 }
 

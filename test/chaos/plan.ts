@@ -28,4 +28,6 @@ export function overlapping(random: () => number): Strike[] {
 
 /** What struck, for a table. */
 export const nameOf = (strikes: Strike[]): string =>
-  strikes.length === 1 ? `${strikes[0]!.fault.id} ${strikes[0]!.fault.name}` : strikes.map(({ fault }) => fault.id).join(' + ');
+  strikes.length === 1
+    ? `${strikes[0]!.fault.id} ${strikes[0]!.fault.name}`
+    : strikes.map(({ fault }) => fault.id).join(' + ');

@@ -26,7 +26,8 @@ export interface Run {
   more?: string;
 }
 
-const ms = (value: number) => (value >= 1_000 ? `${(value / 1_000).toFixed(1)} s` : `${Math.round(value)} ms`);
+const ms = (value: number) =>
+  value >= 1_000 ? `${(value / 1_000).toFixed(1)} s` : `${Math.round(value)} ms`;
 const three = ({ p50, p99, max }: Quantiles) => `${ms(p50)} / ${ms(p99)} / ${ms(max)}`;
 const row = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
 const table = (head: string[], lines: (string | number)[][]) =>
@@ -52,14 +53,25 @@ export function render(run: Run): string {
         ['episode', ...NAMES],
         episodes.map(({ name, problems }) => [
           name,
-          ...NAMES.map((invariant) => (problems.some((problem) => problem.invariant === invariant) ? '**broken**' : '✓')),
+          ...NAMES.map((invariant) =>
+            problems.some((problem) => problem.invariant === invariant) ? '**broken**' : '✓',
+          ),
         ]),
       ),
       NAMES.map((invariant) => `${invariant}: ${INVARIANTS[invariant]}  `).join('\n'),
       '## What it took',
       'Latencies are p50 / p99 / max, from the moment a message was to be sent: to its acknowledgement, and to those who had its room open.',
       table(
-        ['episode', 'sent', 'delivered', 'ack, calm', 'ack, in trouble', 'delivery, calm', 'delivery, in trouble', 'back after the heal'],
+        [
+          'episode',
+          'sent',
+          'delivered',
+          'ack, calm',
+          'ack, in trouble',
+          'delivery, calm',
+          'delivery, in trouble',
+          'back after the heal',
+        ],
         episodes.map(({ name, sends, deliveries, ack, delivery, recoveryMs }) => [
           name,
           sends,

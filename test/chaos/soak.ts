@@ -34,7 +34,9 @@ export async function soak(minutes: number, seed: number, log: (line: string) =>
     const rest = createRest(city.nodes[0]!.url, await city.token('u_soak'));
     const rooms: string[] = [];
     for (let n = 0; n < ROOMS; n++) {
-      rooms.push((await rest('POST', '/city/rooms', { name: `soak ${n}`, slug: `soak-${n}` })).body.id as string);
+      rooms.push(
+        (await rest('POST', '/city/rooms', { name: `soak ${n}`, slug: `soak-${n}` })).body.id as string,
+      );
     }
     const samples = city.nodes.map(() => [] as { minute: number; held: Holdings }[]);
     const began = performance.now();
@@ -43,27 +45,35 @@ export async function soak(minutes: number, seed: number, log: (line: string) =>
       const roundEnds = performance.now() + Math.min(ROUND_MS, minutes * 15_000);
       const visitors = Array.from({ length: AT_ONCE }, async () => {
         while (performance.now() < roundEnds) {
-          await visit(city, rooms, random).catch((error: unknown) => problems.push(`a visit failed: ${String(error)}`));
+          await visit(city, rooms, random).catch((error: unknown) =>
+            problems.push(`a visit failed: ${String(error)}`),
+          );
           visits++;
         }
       });
       await Promise.all(visitors);
-      await until(() => isEmpty(city), 'everybody is gone', 20_000).catch((error: unknown) => problems.push(String(error)));
+      await until(() => isEmpty(city), 'everybody is gone', 20_000).catch((error: unknown) =>
+        problems.push(String(error)),
+      );
       await sleep(QUIET_MS);
       const minute = (performance.now() - began) / 60_000;
-      for (const [index, node] of city.nodes.entries()) samples[index]!.push({ minute, held: await node.inspect() });
+      for (const [index, node] of city.nodes.entries())
+        samples[index]!.push({ minute, held: await node.inspect() });
       const heaps = samples.map((each) => `${(each.at(-1)!.held.heapBytes / 1e6).toFixed(1)} MB`);
       log(`minute ${minute.toFixed(1)}: ${visits} visits, heaps ${heaps.join(', ')}`);
     }
     const slopes = samples.map((all, index) => {
       const kept = all.slice(Math.floor(all.length * WARM_UP));
-      const bytesPerTenMinutes = slope(kept.map(({ minute, held }) => [minute, held.heapBytes])) * TEN_MINUTES;
+      const bytesPerTenMinutes =
+        slope(kept.map(({ minute, held }) => [minute, held.heapBytes])) * TEN_MINUTES;
       const node = city.nodes[index]!.name;
       const [first, last] = [kept[0]!.held, kept.at(-1)!.held];
-      if (bytesPerTenMinutes > SLOPE_MAX_BYTES) problems.push(`${node}: ${Math.round(bytesPerTenMinutes)} bytes in ten minutes`);
+      if (bytesPerTenMinutes > SLOPE_MAX_BYTES)
+        problems.push(`${node}: ${Math.round(bytesPerTenMinutes)} bytes in ten minutes`);
       for (const [kind, count] of Object.entries(last.resources)) {
         const before = first.resources[kind] ?? 0;
-        if (count > before + 10) problems.push(`${node}: ${before} open handles of kind ${kind} became ${count}`);
+        if (count > before + 10)
+          problems.push(`${node}: ${before} open handles of kind ${kind} became ${count}`);
       }
       return { node, bytesPerTenMinutes, first, last, samples: kept.length };
     });
@@ -79,7 +89,11 @@ async function visit(city: ChaosCity, rooms: string[], random: () => number): Pr
   const userId = `u_soak_${Math.floor(random() * USERS)}`;
   const auth = { token: await city.token(userId) };
   const { url } = pick(city.nodes);
-  const socket = io(`${url}/rooms`, { auth, forceNew: true, transports: random() < 0.8 ? ['websocket'] : ['polling'] });
+  const socket = io(`${url}/rooms`, {
+    auth,
+    forceNew: true,
+    transports: random() < 0.8 ? ['websocket'] : ['polling'],
+  });
   const presence = socket.io.socket('/presence', { auth });
   try {
     await new Promise<void>((resolve, reject) => {
@@ -108,7 +122,10 @@ async function isEmpty(city: ChaosCity): Promise<boolean> {
   const counts = await Promise.all(
     city.nodes.map(async ({ opsUrl }) => {
       const metrics = await (await fetch(`${opsUrl}/metrics`)).text();
-      return [...metrics.matchAll(/^city_sockets\{[^}]*\} (\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+      return [...metrics.matchAll(/^city_sockets\{[^}]*\} (\d+)/gm)].reduce(
+        (sum, [, count]) => sum + Number(count),
+        0,
+      );
     }),
   );
   return counts.every((count) => count === 0);
