@@ -137,15 +137,12 @@ export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
   return {
     /** Takes no more jobs, waits for the running ones up to `deadlineMs`, then drops the connections. */
     async close(deadlineMs = 25_000): Promise<void> {
-      const closing = Promise.allSettled(workers.map((worker) => worker.close()));
+      // Without a connection there is nothing that a worker could wait for, and it would wait for that.
+      const away = client.status !== 'ready';
+      const closing = Promise.allSettled(workers.map((worker) => worker.close(away)));
       const deadline = new AbortController();
-      await Promise.race([
-        closing,
-        // Without a connection there is nothing that a worker could wait for.
-        sleep(client.status === 'ready' ? deadlineMs : 500, undefined, { signal: deadline.signal }).catch(
-          () => {},
-        ),
-      ]);
+      const late = sleep(away ? 500 : deadlineMs, undefined, { signal: deadline.signal });
+      await Promise.race([closing, late.catch(() => {})]);
       deadline.abort();
       // Dropping what has ended would leave a timer of ioredis behind.
       for (const each of links) if (each.status !== 'end') each.disconnect();
