@@ -310,7 +310,7 @@ function startLoad({ load, clients, random, rooms, ledger, city, balancer, tag }
       if (!going) return;
       clearInterval(ticking);
       clearInterval(asking);
-      await Promise.race([Promise.all(asks), sleep(withinMs)]);
+      await Promise.race([Promise.all(asks), sleep(withinMs, undefined, { ref: false })]);
     },
     stop(): void {
       stopped = true;
