@@ -21,7 +21,7 @@ import { messageRoutes } from './messages/messages.routes.ts';
 import { createMessages } from './messages/messages.service.ts';
 import { attachMessages } from './messages/messages.socket.ts';
 import { createTyping } from './messages/typing.ts';
-import { createAdmission } from './platform/admission.ts';
+import { createHandshakePace } from './platform/handshake-pace.ts';
 import { createDb } from './platform/db.ts';
 import type { Db } from './platform/db.ts';
 import { docRoutes, serveDocs } from './platform/docs.ts';
@@ -98,7 +98,7 @@ export function createApp(config: Config, log: Logger) {
     const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });
-    if (config.serves) io.server.engine.use(createAdmission(metrics));
+    if (config.serves) io.server.engine.use(createHandshakePace(metrics));
     lifecycle.add('adapters', () => closeAdapters(io));
 
     // ── the work behind the scenes

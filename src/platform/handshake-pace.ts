@@ -18,7 +18,7 @@ const RETRY_AFTER_S = 2;
  * An Engine.IO middleware. Handshakes past the pace wait in line; when the line is full they are answered 503 with
  * `Retry-After`, which a default client meets with its own backoff. Everything of a live connection passes.
  */
-export function createAdmission(
+export function createHandshakePace(
   metrics: Metrics,
   { turnMs = TURN_MS, aTurn = A_TURN, lineMax = LINE_MAX } = {},
 ) {

@@ -6,7 +6,7 @@ import type { Socket as TcpSocket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
-import { createAdmission } from '../../src/platform/admission.ts';
+import { createHandshakePace } from '../../src/platform/handshake-pace.ts';
 import { createHttpServer } from '../../src/platform/http-server.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { until } from '../support/until.ts';
@@ -21,7 +21,7 @@ async function serve(pace: { turnMs: number; aTurn: number; lineMax: number }) {
   const metrics = createMetrics();
   const http = createHttpServer((_request, response) => void response.writeHead(404).end());
   const server = new Server(http.server);
-  server.engine.use(createAdmission(metrics, pace));
+  server.engine.use(createHandshakePace(metrics, pace));
   const port = await http.listen(0);
   endings.push(async () => {
     server.engine.close();
