@@ -8,7 +8,7 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.js', '*.mjs', '.dependency-cruiser.cjs', 'vite.config.ts'],
+          allowDefaultProject: ['*.js', '*.mjs', 'test/*/*.mjs', '.dependency-cruiser.cjs', 'vite.config.ts'],
         },
         tsconfigRootDir: import.meta.dirname,
       },

@@ -85,21 +85,38 @@ export async function up(db: Knex): Promise<void> {
     create index city_feed_events_city on city_feed_events (n desc) include (room_id) where removed_at is null;
     create index city_feed_events_kind on city_feed_events (kind, n desc) include (room_id) where removed_at is null;
 
-    create function city_join(room text, member text) returns text
+    create function city_join(room text, given text[]) returns table (member text, outcome text)
     language plpgsql as $$
     begin
+      -- Nothing to write, nothing to lock: who comes back comes back also while the database takes no writes.
+      if not exists (
+        select from unnest(given) g(id)
+        where not exists (select from city_room_members m where m.room_id = room and m.user_id = g.id)
+           or exists (select from city_restrictions_in_force r
+                      where r.room_id = room and r.user_id = g.id and r.kind = 'ban')
+      ) and exists (select from city_room_heads where room_id = room) then
+        return query select g.id, 'joined' from unnest(given) g(id);
+        return;
+      end if;
       perform from city_rooms where id = room for key share;
       -- A statement of its own: it sees what was committed while the one before waited.
       perform from city_room_heads where room_id = room;
       if not found then
-        return 'no_room';
+        return query select g.id, 'no_room' from unnest(given) g(id);
+        return;
       end if;
-      if exists (select from city_restrictions_in_force r
-                 where r.room_id = room and r.user_id = member and r.kind = 'ban') then
-        return 'banned';
-      end if;
-      insert into city_room_members (room_id, user_id) values (room, member) on conflict do nothing;
-      return 'joined';
+      return query
+      with welcome as (
+        select g.id, not exists (select from city_restrictions_in_force r
+                                 where r.room_id = room and r.user_id = g.id and r.kind = 'ban') welcome
+        from unnest(given) g(id)
+      ), joined as (
+        insert into city_room_members (room_id, user_id)
+        select room, w.id from welcome w
+        where w.welcome and not exists (select from city_room_members m where m.room_id = room and m.user_id = w.id)
+        order by w.id on conflict do nothing
+      )
+      select w.id, case when w.welcome then 'joined' else 'banned' end from welcome w;
     end $$;
 
     -- city_append for what may be appended; the rest comes back as banned, muted or slowed. What repeats a message

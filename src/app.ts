@@ -31,6 +31,7 @@ import { createRemovals } from './moderation/removals.ts';
 import { createReports } from './moderation/reports.service.ts';
 import { createAddresses } from './platform/addresses.ts';
 import { createAdmission } from './platform/admission.ts';
+import { createHandshakePace } from './platform/handshake-pace.ts';
 import { createDb } from './platform/db.ts';
 import type { Db } from './platform/db.ts';
 import { docRoutes, serveDocs } from './platform/docs.ts';
@@ -67,6 +68,8 @@ import { roomRoutes } from './rooms/rooms.routes.ts';
 import { createRooms } from './rooms/rooms.service.ts';
 import { attachRooms } from './rooms/rooms.socket.ts';
 import { createSubscriptions } from './rooms/subscriptions.ts';
+import { deadInvocationRoutes } from './second-me/dead.routes.ts';
+import { createDeadInvocations } from './second-me/dead.service.ts';
 import { createSecondMeJob } from './second-me/second-me.job.ts';
 import { createSecondMeNews } from './second-me/second-me.news.ts';
 import { secondMeRoutes } from './second-me/second-me.routes.ts';
@@ -107,6 +110,7 @@ export function createApp(config: Config, log: Logger) {
     const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });
+    if (config.serves) io.server.engine.use(createHandshakePace(metrics));
     lifecycle.add('adapters', () => closeAdapters(io));
 
     // ── the work behind the scenes
@@ -114,11 +118,15 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('job producer', () => producer.close());
     const enqueue = createEnqueue(producer);
 
-    if (config.opsPort > 0) {
-      const ops = createOpsServer({ metrics, health, queues: producer.queues });
+    const dead = createDeadInvocations({ db, rooms: io.rooms, enqueue, newId, log });
+    const routes = deadInvocationRoutes(dead);
+    const ops = createOpsServer({ metrics, health, queues: producer.queues, routes, log });
+    /** The last step of a start: who is asked whether it is ready has to be. */
+    const openOps = async () => {
+      if (config.opsPort === 0) return;
       await ops.listen(config.opsPort);
       lifecycle.add('ops server', () => ops.close());
-    }
+    };
 
     const news = createSecondMeNews(io.rooms, log);
     const { agentId, fallback } = config.secondMe;
@@ -135,7 +143,7 @@ export function createApp(config: Config, log: Logger) {
         await Promise.all([workers.close(graceMs), secondMeJob.stop(graceMs * 0.8)]);
       });
     }
-    if (!config.serves) return;
+    if (!config.serves) return openOps();
 
     // ── the city
     const tokens = createTokens(config.jwt);
@@ -157,7 +165,7 @@ export function createApp(config: Config, log: Logger) {
     });
     const filters = createFilters(config.filters);
     const moderationLog = createModerationLog({ db, newId });
-    const rooms = createRooms({ db, users, feed, presence, occupancy, filters });
+    const rooms = createRooms({ db, users, feed, presence, occupancy, filters, metrics });
     await rooms.ensureDefaults(config.defaultRooms);
 
     // Appends must not queue behind a storm of reads.
@@ -174,6 +182,7 @@ export function createApp(config: Config, log: Logger) {
         feed.hint(new Set(changed.map(({ room_id }) => room_id)));
       },
     });
+    health.watchWrites(roomLog.refused);
     const notices = createRoomNotices({ namespace: io.rooms, occupancy, users, log });
     const subscriptions = createSubscriptions({
       namespace: io.rooms,
@@ -294,6 +303,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('removals', () => removals.stop());
     care.start();
     lifecycle.add('care of rooms', () => care.stop());
+    lifecycle.add('subscriptions', () => subscriptions.stop());
     hub.start();
     lifecycle.add('feed hub', () => hub.stop());
     roomLog.start();
@@ -301,6 +311,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
     publicPort = await http.listen(config.port);
     lifecycle.add('http server', () => http.close());
+    await openOps();
     drain = async () => {
       health.drain();
       secondMe.stop();

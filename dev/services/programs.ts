@@ -36,15 +36,22 @@ export function versionOf(program: string, env: Record<string, string> = {}): st
   return run.status === 0 ? run.stdout.trim() : undefined;
 }
 
-/** A TCP port of 127.0.0.1 that is free at the moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below the ports that systems hand out for outgoing connections, so that none of those takes it before its server does. */
+const PORTS = { first: 15_000, count: 15_000 };
+
+/** A TCP port that is free at the moment. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
   });
 }
 

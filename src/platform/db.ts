@@ -66,7 +66,12 @@ export function createDb(url: string, log: Logger, max = 10): Db {
     },
     acquireConnectionTimeout: 4_000,
     log: {
-      warn: (message: unknown) => log.warn({ detail: message }, 'postgres'),
+      // Whoever asked for the connection hears of it too, and says so once for all.
+      warn: (message: unknown) =>
+        log[/^(Acquire connection|Connection) error/i.test(String(message)) ? 'debug' : 'warn'](
+          { detail: message },
+          'postgres',
+        ),
       error: (message: unknown) => log.error({ detail: message }, 'postgres'),
       deprecate: () => {},
       debug: () => {},

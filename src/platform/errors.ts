@@ -39,16 +39,18 @@ export const retryAfterMs = (error: AppError): number | undefined =>
   error.retryAfterMs ?? DEFAULT_RETRY_MS[error.code];
 
 /**
- * PostgreSQL SQLSTATEs (and Node socket codes) that mean "not now" rather than "never":
- * connection loss (08…), out of resources (53…), operator intervention (57…), serialisation and deadlock (40…),
- * lock not available (55P03), read-only (25006), i/o error (58030).
+ * PostgreSQL SQLSTATEs that mean "not now" rather than "never": connection loss (08…), out of disk, memory or
+ * connections (53…), operator intervention, crash, start and shutdown (57…), rollback for others' sake (40001, 40P01),
+ * lock not available (55P03), read-only (25006), a transaction that a timeout or an error ended (25P0…), i/o error (58…).
  * Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
+const TEMPORARY_STATE = /^(08...|53...|57...|40001|40P01|55P03|25006|25P0[234]|58000|58030)$/;
+/** Codes of Node that say that a server cannot be reached or went away. */
 const TEMPORARY_CODE =
-  /^(08...|53...|57...|40001|40P01|55P03|25006|25P0[23]|58030|E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN))$/;
+  /^E(CONNREFUSED|CONNRESET|CONNABORTED|PIPE|TIMEDOUT|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|ADDRNOTAVAIL|NOTFOUND|AI_AGAIN|MFILE|NFILE)$/;
 /** pg, knex and ioredis report these without a code. */
 const TEMPORARY_MESSAGE =
-  /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|Query read timeout|Timeout acquiring a connection|Client has encountered a connection error|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection|^aborted$/i;
+  /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|timeout expired|operation timed out|Query read timeout|Timeout acquiring a connection|Client (has encountered a connection error|was closed)|No space left on device|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection|^aborted$/i;
 
 /** Redis is up but cannot serve: loading, a replica, out of memory, unable to persist, in a script. */
 const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY) /;
@@ -58,8 +60,17 @@ export function isTemporary(error: unknown): boolean {
   // By shape, not by class: errors of Node itself may belong to another realm.
   const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
   if (Array.isArray(errors) && errors.some(isTemporary)) return true;
-  if (typeof code === 'string' && TEMPORARY_CODE.test(code)) return true;
+  if (typeof code === 'string' && (TEMPORARY_STATE.test(code) || TEMPORARY_CODE.test(code))) return true;
   return typeof message === 'string' && (TEMPORARY_MESSAGE.test(message) || REDIS_REFUSAL.test(message));
+}
+
+/** Whether `error` says that PostgreSQL answers but takes no writes: read-only, or out of disk or memory. */
+export function refusesWrites(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return (
+    (typeof code === 'string' && /^(25006|53[124]00)$/.test(code)) ||
+    (typeof message === 'string' && message.includes('No space left on device'))
+  );
 }
 
 /** `error` as the caller may see it: AppErrors as they are, storage trouble `unavailable`, all else `internal`. */

@@ -94,6 +94,17 @@ export function createGateway<S extends AnySocket, E extends Events>(
   };
 
   const receive = async (socket: S, packet: unknown[]) => {
+    if (socket.data.leaving) return; // the client learns it from the closing transport, and repeats
+    socket.data.unanswered = (socket.data.unanswered ?? 0) + 1;
+    socket.data.heardAt = Date.now();
+    try {
+      await serve(socket, packet);
+    } finally {
+      socket.data.unanswered -= 1;
+    }
+  };
+
+  const serve = async (socket: S, packet: unknown[]) => {
     const [event, ...rest] = packet;
     const name = String(event);
     const ack = typeof rest.at(-1) === 'function' ? (rest.pop() as (answer: object) => void) : undefined;

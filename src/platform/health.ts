@@ -1,24 +1,28 @@
 /** Whether this node is alive and may take traffic. */
 import type { Db } from './db.ts';
+import { rows } from './db.ts';
 import type { Route } from './http.ts';
 import type { RedisLinks } from './redis.ts';
 
 /** One look at PostgreSQL serves everybody who asks within this time. */
 const REMEMBER_MS = 500;
 
+type Postgres = 'up' | 'read_only' | 'down';
+
 export type Health = ReturnType<typeof createHealth>;
 
 export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
   let draining = false;
   let looked = 0;
-  let look = Promise.resolve(false);
+  let look = Promise.resolve<Postgres>('down');
+  let writesRefused = () => false;
 
-  const postgresUp = () => {
+  const lookAtPostgres = () => {
     if (Date.now() - looked > REMEMBER_MS) {
       looked = Date.now();
-      look = db.raw('select 1').then(
-        () => true,
-        () => false,
+      look = rows<{ ro: boolean }>(db, "select current_setting('transaction_read_only')::boolean ro").then(
+        ([found]) => (found?.ro ? 'read_only' : 'up'),
+        () => 'down',
       );
     }
     return look;
@@ -29,14 +33,24 @@ export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
       draining = true;
     },
     isDraining: () => draining,
-    /** 503 while draining or without PostgreSQL; without Redis the node is degraded and still takes traffic. */
+    /** Has `refused` say whether writes were refused lately: a full disk shows in no read. */
+    watchWrites(refused: () => boolean): void {
+      writesRefused = refused;
+    },
+    /**
+     * 503 while draining or without PostgreSQL. Without Redis, or while PostgreSQL takes no writes, the node is
+     * degraded and still takes traffic: no other node could do better.
+     */
     async ready() {
-      const postgres = await postgresUp();
+      const seen = await lookAtPostgres();
+      const postgres: Postgres = seen === 'up' && writesRefused() ? 'read_only' : seen;
       const redisUp = redis.isUp();
-      const status = draining ? 'draining' : !postgres ? 'unavailable' : redisUp ? 'ok' : 'degraded';
+      const whole = postgres === 'up' && redisUp;
+      const down = postgres === 'down';
+      const status = draining ? 'draining' : down ? 'unavailable' : whole ? 'ok' : 'degraded';
       return {
-        status: draining || !postgres ? 503 : 200,
-        body: { status, postgres: postgres ? 'up' : 'down', redis: redisUp ? 'up' : 'down' },
+        status: draining || down ? 503 : 200,
+        body: { status, postgres, redis: redisUp ? 'up' : 'down' },
       };
     },
   };

@@ -5,6 +5,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const IDLE_LOOK_MS = 50;
+/** Connections that the kernel keeps for a node that is busy; past it a client's first packet is lost for a second. */
+const BACKLOG = 2_048;
 /** How long a closing WebSocket may take over its closing handshake; a client that sleeps never ends it. */
 const FAREWELL_MS = 1_000;
 
@@ -23,9 +25,11 @@ export function createHttpServer(listener: RequestListener): HttpServer {
     if (closing) response.setHeader('Connection', 'close');
     listener(request, response);
   });
-  server.on('upgrade', (_request, socket: Socket) => {
-    upgraded.add(socket);
-    socket.once('close', () => upgraded.delete(socket));
+  server.on('upgrade', (_request, connection: Socket) => {
+    upgraded.add(connection);
+    // Until a WebSocket has taken it over nobody listens, and a reset would end the process.
+    connection.on('error', () => {});
+    connection.once('close', () => upgraded.delete(connection));
   });
 
   return {
@@ -34,7 +38,7 @@ export function createHttpServer(listener: RequestListener): HttpServer {
     async listen(port) {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(port, () => {
+        server.listen({ port, backlog: BACKLOG }, () => {
           server.off('error', reject);
           resolve();
         });

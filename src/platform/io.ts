@@ -15,6 +15,11 @@ export interface SocketData {
   caller: Caller;
   /** What its address is counted as. */
   address: string;
+  /** Events taken in and not answered yet, and when the last one came (epoch, ms). */
+  unanswered?: number;
+  heardAt?: number;
+  /** Set when the node is about to close the transport: nothing more is taken in. */
+  leaving?: true;
 }
 
 // Client events reach the gateway as raw packets, so no listener types are needed.

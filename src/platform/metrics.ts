@@ -46,6 +46,11 @@ export function createMetrics() {
       labelNames: ['source'],
       registers,
     }),
+    snapshots: new Counter({
+      name: 'city_room_snapshots_total',
+      help: 'Reads of a room and a slice of its log; one serves everybody who asks for the same at the same time',
+      registers,
+    }),
     lostNews: new Counter({
       name: 'city_news_lost_total',
       help: 'Announcements that Redis did not take',

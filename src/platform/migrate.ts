@@ -3,6 +3,8 @@ import type { Knex } from 'knex';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as city from '../../migrations/0001_city.ts';
 import * as append from '../../migrations/0002_append.ts';
+import * as deadInvocations from '../../migrations/0003_dead_invocations.ts';
+import * as changeIds from '../../migrations/0004_change_ids.ts';
 import * as moderation from '../../migrations/0005_moderation.ts';
 import * as logout from '../../migrations/0006_logout.ts';
 
@@ -10,6 +12,8 @@ import * as logout from '../../migrations/0006_logout.ts';
 const MIGRATIONS: Record<string, Knex.Migration> = {
   '0001_city': city,
   '0002_append': append,
+  '0003_dead_invocations': deadInvocations,
+  '0004_change_ids': changeIds,
   '0005_moderation': moderation,
   '0006_logout': logout,
 };

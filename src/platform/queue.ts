@@ -20,10 +20,12 @@ const link = {
 };
 
 /**
- * A killed worker's job is another's after at most 15 s. A failed or finished job leaves nothing behind, so that its
- * id may be used again: what is still to be done is said by rows, not by jobs.
+ * A killed worker's job is another's after at most 5 s (workers share the look for stalled jobs, so that two of them may
+ * pass): one killed before it has claimed anything is picked up sooner than one killed later. A loop that is blocked
+ * for longer loses its jobs, and they may run twice. A failed or finished job leaves nothing behind, so that its id may
+ * be used again: what is still to be done is said by rows, not by jobs.
  */
-const CRASH = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 3 };
+const CRASH = { lockDuration: 3_000, stalledInterval: 1_000, maxStalledCount: 3 };
 const LEAVE_NOTHING = { removeOnComplete: true, removeOnFail: true };
 /** The wait after a connection error; BullMQ's own default would leave a worker idle for 15 s. */
 const RETRY_MS = 1_000;
@@ -135,15 +137,12 @@ export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
   return {
     /** Takes no more jobs, waits for the running ones up to `deadlineMs`, then drops the connections. */
     async close(deadlineMs = 25_000): Promise<void> {
-      const closing = Promise.allSettled(workers.map((worker) => worker.close()));
+      // Without a connection there is nothing that a worker could wait for, and it would wait for that.
+      const away = client.status !== 'ready';
+      const closing = Promise.allSettled(workers.map((worker) => worker.close(away)));
       const deadline = new AbortController();
-      await Promise.race([
-        closing,
-        // Without a connection there is nothing that a worker could wait for.
-        sleep(client.status === 'ready' ? deadlineMs : 500, undefined, { signal: deadline.signal }).catch(
-          () => {},
-        ),
-      ]);
+      const late = sleep(away ? 500 : deadlineMs, undefined, { signal: deadline.signal });
+      await Promise.race([closing, late.catch(() => {})]);
       deadline.abort();
       // Dropping what has ended would leave a timer of ioredis behind.
       for (const each of links) if (each.status !== 'end') each.disconnect();

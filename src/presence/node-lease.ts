@@ -1,6 +1,7 @@
 /** This node's lease in Redis: while it is renewed, what the node holds counts; when it lapses, others reap it. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../platform/logger.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import { startLoop } from '../platform/loop.ts';
@@ -8,6 +9,8 @@ import { presenceScripts } from './scripts.ts';
 
 /** Milliseconds. */
 const TIMINGS = { leaseMs: 6_000, renewMs: 2_000, retireMs: 1_500 };
+/** A node that was frozen first reads which of its connections were closed meanwhile; milliseconds. */
+const AWAKENING_MS = 100;
 
 interface NodeLeaseDeps {
   redis: RedisLinks;
@@ -17,7 +20,7 @@ interface NodeLeaseDeps {
   timings?: Partial<typeof TIMINGS>;
 }
 
-/** Called after every renewal; `lost` when what this node holds may no longer be known to Redis. */
+/** Called after every renewal; `lost` when what this node holds may not be known to Redis as it is. */
 export type RenewalListener = (lost: boolean) => Promise<void>;
 
 export type NodeLease = ReturnType<typeof createNodeLease>;
@@ -30,10 +33,23 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
   const listeners: RenewalListener[] = [];
   let renewing: Promise<void> | undefined;
   let endLoop: (() => Promise<void>) | undefined;
+  /**
+   * The last renewal was answered, by the Redis that we are connected to now. A renewal without an answer may have
+   * taken a lease that had lapsed, and a Redis that came back may have an older state: the next finds it held.
+   */
+  let certain = false;
+  /** Monotonic, milliseconds. */
+  let renewedAt = -Infinity;
 
   const renewOnce = async () => {
-    const lost = (await scripts.cityRenew(run, leaseMs)) === 0;
-    if (lost) log.info({ run }, 'the node takes its lease');
+    const wasCertain = certain;
+    certain = false;
+    const held = (await scripts.cityRenew(run, leaseMs)) === 1;
+    certain = true;
+    renewedAt = performance.now();
+    if (!held) log.info({ run }, 'the node takes its lease');
+    const lost = !held || !wasCertain;
+    if (lost) await sleep(AWAKENING_MS);
     await Promise.all(listeners.map((listener) => listener(lost)));
   };
 
@@ -50,6 +66,7 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
 
   const complaint = "the node's lease is not renewed";
   redis.onReady(() => {
+    certain = false;
     if (endLoop) renew().catch((error: unknown) => log.warn({ err: error }, complaint));
   });
 
@@ -57,6 +74,8 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
     /** What this start of the node is called in Redis: node id and boot id. */
     run,
     renew,
+    /** Whether the lease cannot have lapsed since it was renewed, for all that this node's clock says. */
+    isFresh: () => performance.now() - renewedAt < leaseMs,
     onRenewal: (listener: RenewalListener): void => void listeners.push(listener),
 
     /** Takes the lease, if Redis answers, and keeps renewing it. */

@@ -92,6 +92,12 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       const opened = batch.flatMap((key) => key.split(' '));
       if (opened.length > 0) await scripts.cityOpen(lease.run, ...opened);
     }
+    // What is closed and still on the books: an opening overtook its closing, or Redis is back with an older state.
+    for (const key of await redis.commands.smembers(`city:open:of:${lease.run}`)) {
+      if (local.openings.has(key)) continue;
+      const [roomId, userId, socketId] = key.split(' ') as [string, string, string];
+      await shut({ roomId, userId, socketId });
+    }
   };
 
   lease.onRenewal(async (lost) => {

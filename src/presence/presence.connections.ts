@@ -2,6 +2,7 @@
 import { isTemporary } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { NodeLease } from './node-lease.ts';
+import { createPace } from './pace.ts';
 import * as store from './presence.store.ts';
 import type { News } from './presence.store.ts';
 import type { ScriptCalls } from './scripts.ts';
@@ -23,9 +24,12 @@ interface ConnectionsDeps {
 
 export function createConnections({ scripts, lease, log, announce, timings }: ConnectionsDeps) {
   const held = new Map<string, Held>();
-  /** Ended while Redis was away: how, and since when. */
+  /** Ended, and Redis has not confirmed it yet: how, and since when. */
   const ended = new Map<string, { userId: string; graceMs: number; at: number }>();
   let missed = false;
+  const pace = createPace((error) => {
+    if (!isTemporary(error)) log.error({ err: error }, 'a connection was not counted');
+  });
 
   const end = async (socketId: string, userId: string, graceMs: number) => {
     const at = ended.get(socketId)?.at ?? performance.now();
@@ -69,37 +73,55 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     });
   });
 
+  /** Tells Redis how a connection stands. */
+  const settle = async (socketId: string, userId: string) => {
+    const known = held.get(socketId);
+    if (!known) return end(socketId, userId, 0);
+    try {
+      // What a frozen node finds to read may come from clients that have gone: the renewal counts those who have not.
+      if (!lease.isFresh()) {
+        missed = true;
+        return await lease.renew();
+      }
+      const fresh = { userId, connection: socketId, status: known.status, remainingMs: timings.ttlMs };
+      announce(await store.touch(scripts, lease.run, fresh));
+    } catch (error) {
+      missed = true;
+      throw error;
+    }
+  };
+
   return {
     /**
-     * Counts a connection for another TTL, in one script call.
+     * Counts a connection for another TTL, in one script call; one that flaps is counted as it stands once a second.
      * @throws the Redis error; the connection is registered when Redis is back
      */
     async hold(socketId: string, userId: string, status: 'online' | 'away'): Promise<void> {
       held.set(socketId, { userId, status, heardAt: performance.now() });
       ended.delete(socketId);
-      try {
-        const fresh = { userId, connection: socketId, status, remainingMs: timings.ttlMs };
-        announce(await store.touch(scripts, lease.run, fresh));
-      } catch (error) {
-        missed = true;
-        throw error;
-      }
+      await pace.run(socketId, () => settle(socketId, userId));
     },
 
     /** The connection is closed: it counts for the grace, in case its client comes back. */
     async close(socketId: string): Promise<void> {
-      const userId = held.get(socketId)?.userId;
+      pace.forget(socketId);
+      const graceMs = held.has(socketId) ? timings.graceMs : 0; // dropped, and Redis was still to hear of it
+      const userId = (held.get(socketId) ?? ended.get(socketId))?.userId;
       if (userId === undefined) return;
       held.delete(socketId);
-      await end(socketId, userId, timings.graceMs).catch((error: unknown) => {
+      await end(socketId, userId, graceMs).catch((error: unknown) => {
         if (!isTemporary(error)) log.error({ err: error, user_id: userId }, 'a connection was not closed');
       });
     },
 
-    /** The connection counts no more. @throws the Redis error; it is made good when Redis is back */
+    /**
+     * The connection counts no more, though it is there; of one that flaps Redis hears once a second.
+     * @throws the Redis error; it is made good when Redis is back
+     */
     async drop(socketId: string, userId: string): Promise<void> {
       held.delete(socketId);
-      await end(socketId, userId, 0);
+      ended.set(socketId, { userId, graceMs: 0, at: performance.now() });
+      await pace.run(socketId, () => settle(socketId, userId));
     },
   };
 }

@@ -26,6 +26,8 @@ export interface Creation {
 
 /** A change to a message that exists. */
 export interface Change {
+  /** A UUID of its own, by which a repetition after a lost answer is recognised; the writer gives it one. */
+  id?: string;
   kind: 'edit' | 'delete';
   room_id: string;
   message_id: string;

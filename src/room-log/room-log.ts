@@ -32,6 +32,7 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
   });
   return {
     append: writer.append,
+    refused: writer.refused,
     join: sequencer.join,
     leave: sequencer.leave,
     forget: sequencer.forget,

@@ -190,6 +190,10 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
    * Subscribes `socket` to a room with no gap and no repeat: `read` takes a snapshot, `answer` hands it out, and in
    * the same tick what was delivered here since the snapshot follows and the socket joins the live log. A socket that
    * is subscribed already is taken out while the new snapshot is made, and put back where it was if that fails.
+   *
+   * `recent` is complete from here on, so the snapshot must be: `read` may share its work with other joins, but never
+   * hand out a snapshot that was begun before it was called. What was delivered between the beginning of an older read
+   * and this call would be in neither of the two (platform/batcher.ts keeps this).
    * Returns false when the socket has gone meanwhile.
    * @throws AppError not_found, unavailable; what `read` throws
    */

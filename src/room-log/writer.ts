@@ -2,10 +2,11 @@
  * The group commit: the first append goes out at once, those that arrive while a commit is in flight form the next
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
-import { AppError, isTemporary } from '../platform/errors.ts';
+import { AppError, isTemporary, refusesWrites } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { appendBatch } from './log.repo.ts';
@@ -14,6 +15,8 @@ import type { Appended, Change, Creation } from './log.repo.ts';
 const BATCH_MAX = 500;
 const QUEUE_MAX = 10_000;
 const RETRY_AFTER_MS = 100;
+/** For how long a refused batch says that writes are refused, unless one is committed meanwhile. */
+const REFUSED_MS = 30_000;
 
 interface Pending {
   entry: { creation: Creation } | { change: Change };
@@ -32,6 +35,7 @@ interface WriterDeps {
 export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   const queue: Pending[] = [];
   let running: Promise<void> | undefined;
+  let refusedAt = -Infinity;
 
   const commitOnce = async (batch: Pending[]) => {
     const creations = batch.filter(({ entry }) => 'creation' in entry);
@@ -42,6 +46,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
       creations.map(({ entry }) => (entry as { creation: Creation }).creation),
       changes.map(({ entry }) => (entry as { change: Change }).change),
     );
+    refusedAt = -Infinity;
     metrics.appendBatch.observe(batch.length);
     const changed: Message[] = [];
     for (const { ord, ...result } of appended) {
@@ -51,7 +56,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     onCommitted(changed.sort((a, b) => a.change_seq - b.change_seq));
   };
 
-  /** A batch may be repeated after a lost answer (migration 0002), so trouble with the connection is tried once more. */
+  /** A batch may be repeated after a lost answer (migration 0004), so trouble with the connection is tried once more. */
   const commit = async (batch: Pending[]) => {
     try {
       await commitOnce(batch).catch(async (error: unknown) => {
@@ -61,6 +66,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
       });
     } catch (error) {
       metrics.appendFailures.inc();
+      if (refusesWrites(error)) refusedAt = Date.now();
       log.error({ err: error, size: batch.length }, 'a batch of the room log failed');
       if (batch.length === 1 || isTemporary(error)) {
         for (const { reject } of batch) reject(error);
@@ -71,7 +77,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     }
   };
 
-  /** The head of the queue with at most one change to each message, without which a batch could not be repeated. */
+  /** The head of the queue with at most one change to each message, so that each is answered with its own result. */
   const nextBatch = (): Pending[] => {
     const changed = new Set<string>();
     const end = queue.slice(0, BATCH_MAX).findIndex(({ entry }) => {
@@ -93,15 +99,18 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
      * Resolves once the entry is committed (or found to need no commit).
      * @throws AppError unavailable when more waits than this node can hold; storage errors as they are
      */
-    append(entry: Pending['entry']): Promise<Omit<Appended, 'ord'>> {
+    append(given: Pending['entry']): Promise<Omit<Appended, 'ord'>> {
       if (queue.length >= QUEUE_MAX) {
         return Promise.reject(new AppError('unavailable', 'Too many messages are waiting to be stored.'));
       }
+      const entry = 'change' in given ? { change: { id: randomUUID(), ...given.change } } : given;
       return new Promise((resolve, reject) => {
         queue.push({ entry, resolve, reject });
         running ??= drain();
       });
     },
+    /** Whether PostgreSQL refused the last batch because it takes no writes. */
+    refused: () => Date.now() - refusedAt < REFUSED_MS,
     /** Resolves when everything accepted so far is committed or refused. */
     async settled(): Promise<void> {
       await running;

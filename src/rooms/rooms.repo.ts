@@ -9,21 +9,33 @@ export type StoredRoom = Omit<Room, 'members_online'>;
 const ROOM = `
   select r.id, r.slug, r.name, r.description, r.is_default, r.created_at, r.created_by, h.last_event_at last_event,
          h.last_seq, h.last_change_seq, m.user_id is not null joined,
-         h.last_seq - coalesce(k.last_read_seq, 0) unread, r.slow_mode_s
-  from city_rooms r
+         h.last_seq - coalesce(k.last_read_seq, 0) unread, r.slow_mode_s`;
+
+/** `u.id` is whom `joined` and `unread` are for. */
+const FROM = `
   join city_room_heads h on h.room_id = r.id
-  left join city_room_members m on m.room_id = r.id and m.user_id = :userId
-  left join city_read_marks k on k.room_id = r.id and k.user_id = :userId`;
+  left join city_room_members m on m.room_id = r.id and m.user_id = u.id
+  left join city_read_marks k on k.room_id = r.id and k.user_id = u.id`;
 
 /** Default rooms first, then by name. */
 export function listRooms(db: Db, userId: string, limit: number, offset: number): Promise<StoredRoom[]> {
-  const order = 'order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset';
-  return rows<StoredRoom>(db, `${ROOM} ${order}`, { userId, limit, offset });
+  return rows<StoredRoom>(
+    db,
+    `${ROOM} from city_rooms r cross join (select :userId::text id) u ${FROM}
+     order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset`,
+    { userId, limit, offset },
+  );
 }
 
-export async function findRoom(db: Db, userId: string, roomId: string): Promise<StoredRoom | undefined> {
-  const [room] = await rows<StoredRoom>(db, `${ROOM} where r.id = :roomId`, { userId, roomId });
-  return room;
+/** The room as each of `userIds` has it, by user; empty when there is no such room. */
+export async function findRoom(db: Db, roomId: string, userIds: string[]): Promise<Map<string, StoredRoom>> {
+  const found = await rows<StoredRoom & { for_user: string }>(
+    db,
+    `${ROOM}, u.id for_user from city_rooms r cross join unnest(:userIds::text[]) u(id) ${FROM}
+     where r.id = :roomId`,
+    { roomId, userIds: userIds as never },
+  );
+  return new Map(found.map(({ for_user, ...room }) => [for_user, room]));
 }
 
 interface NewRoom {
@@ -60,14 +72,23 @@ export async function markDefault(db: Db, roomIds: string[]): Promise<void> {
   ]);
 }
 
-/** Makes the user a member, unless they are banned (migration 0005). */
-export async function insertMember(
+/** What became of a wish to be a member (migration 0005). */
+export type Joining = 'joined' | 'banned' | 'no_room';
+
+/**
+ * Makes the users members, unless they are banned; what became of each. In the order of their ids, so that two nodes
+ * that do it for the same users do not wait for each other.
+ */
+export async function insertMembers(
   db: Db,
   roomId: string,
-  userId: string,
-): Promise<'joined' | 'banned' | 'no_room'> {
-  type Joined = { outcome: 'joined' | 'banned' | 'no_room' };
-  return (await rows<Joined>(db, 'select city_join(?, ?) outcome', [roomId, userId]))[0]!.outcome;
+  userIds: string[],
+): Promise<Map<string, Joining>> {
+  const found = await rows<{ member: string; outcome: Joining }>(db, 'select * from city_join(?, ?)', [
+    roomId,
+    userIds as never,
+  ]);
+  return new Map(found.map(({ member, outcome }) => [member, outcome]));
 }
 
 /** Ends the membership; false when there is no such room. */
@@ -99,6 +120,37 @@ export function listMembers(
      where room_id = :roomId and user_id > :after and (user_id = any(:ids)) = :among
      order by user_id limit :limit`,
     { roomId, ...page, ids: page.ids as never },
+  );
+}
+
+/** A user and a room. */
+export interface Membership {
+  room_id: string;
+  user_id: string;
+}
+
+/** Who is no member (any more), and why. */
+export interface Stranger extends Membership {
+  reason: 'left' | 'banned' | 'kicked' | 'deleted';
+}
+
+/** Those of `pairs` that are no membership (any more). */
+export function findStrangers(db: Db, pairs: Membership[]): Promise<Stranger[]> {
+  const roomIds = pairs.map(({ room_id }) => room_id);
+  const userIds = pairs.map(({ user_id }) => user_id);
+  return rows<Stranger>(
+    db,
+    `select p.room_id, p.user_id,
+       case when not exists (select from city_room_heads h where h.room_id = p.room_id) then 'deleted'
+            when exists (select from city_restrictions_in_force r
+                         where r.room_id = p.room_id and r.user_id = p.user_id and r.kind = 'ban') then 'banned'
+            when exists (select from city_moderation_log l
+                         where l.room_id = p.room_id and l.user_id = p.user_id and l.action = 'kick'
+                           and l.created_at > now() - interval '1 minute') then 'kicked'
+            else 'left' end reason
+     from unnest(?::text[], ?::text[]) p (room_id, user_id)
+     where not exists (select from city_room_members m where m.room_id = p.room_id and m.user_id = p.user_id)`,
+    [roomIds as never, userIds as never],
   );
 }
 

@@ -7,8 +7,10 @@ import type { CreateRoom, ReadMark, Room } from '../contract/rooms.ts';
 import { SLUG, SLUG_MAX } from '../contract/primitives.ts';
 import type { Feed } from '../feed/feed.service.ts';
 import type { Filters } from '../moderation/filters.ts';
+import { createBatcher, createSemaphore } from '../platform/batcher.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
+import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
 import type { Presence } from '../presence/presence.service.ts';
 import { readBefore, readChanges } from '../room-log/log.repo.ts';
@@ -18,7 +20,8 @@ import { createMemberPages } from './member-pages.ts';
 import {
   deleteMember,
   findRoom,
-  insertMember,
+  findStrangers,
+  insertMembers,
   insertRoom,
   listRooms,
   markDefault,
@@ -26,11 +29,13 @@ import {
   roomIdOf,
   totals,
 } from './rooms.repo.ts';
-import type { StoredRoom } from './rooms.repo.ts';
+import type { Membership, StoredRoom, Stranger } from './rooms.repo.ts';
 
 const LAST_MESSAGES = 50;
 const RESUME_MAX = 1_000;
 const ONLINE_MEMBERS_MAX = 200;
+/** A read takes two connections at a time: with ten in the pool a storm of joins leaves four to everybody else. */
+const READS_AT_ONCE = 3;
 
 interface RoomsDeps {
   db: Db;
@@ -39,6 +44,13 @@ interface RoomsDeps {
   presence: Presence;
   occupancy: Occupancy;
   filters: Filters;
+  metrics: Metrics;
+}
+
+interface SnapshotAsked {
+  userId: string;
+  roomId: string;
+  since: number | undefined;
 }
 
 /** A room with messages, all out of one state of its log. */
@@ -63,45 +75,65 @@ export function slugOf(name: string): string {
   return slug;
 }
 
-export function createRooms({ db, users, feed, presence, occupancy, filters }: RoomsDeps) {
+export function createRooms({ db, users, feed, presence, occupancy, filters, metrics }: RoomsDeps) {
   const withCounts = async (stored: StoredRoom[]): Promise<Room[]> => {
     const counts = await occupancy.counts(stored.map(({ id }) => id));
     return stored.map((room) => ({ ...room, members_online: counts.get(room.id) ?? 0 }));
   };
 
   const get = async (caller: Caller, roomId: string): Promise<Room> => {
-    const stored = await findRoom(db, caller.id, roomId);
+    const stored = (await findRoom(db, roomId, [caller.id])).get(caller.id);
     if (!stored) throw noSuchRoom();
     return (await withCounts([stored]))[0]!;
   };
 
-  /** The last messages, or with `since` what changed after it; ≤ 1,000, and whether there is more. */
-  const snapshot = async (caller: Caller, roomId: string, since?: number): Promise<RoomSnapshot> => {
-    const [room, slice] = await Promise.all([
-      get(caller, roomId),
+  const semaphore = createSemaphore(READS_AT_ONCE);
+
+  /** One read of the log for everybody who asks for the same slice of the same room; only `joined`, `unread` differ. */
+  const readTogether = createBatcher(async (asked: SnapshotAsked[]): Promise<RoomSnapshot[]> => {
+    const { roomId, since } = asked[0]!;
+    const userIds = [...new Set(asked.map(({ userId }) => userId))];
+    const [rooms, counts, slice] = await Promise.all([
+      findRoom(db, roomId, userIds),
+      occupancy.counts([roomId]),
       since === undefined
         ? readBefore(db, roomId, Number.MAX_SAFE_INTEGER, LAST_MESSAGES + 1)
         : readChanges(db, roomId, since, RESUME_MAX + 1),
     ]);
-    if (!slice) throw noSuchRoom();
+    metrics.snapshots.inc();
+    if (!slice || rooms.size === 0) throw noSuchRoom();
     const { head } = slice;
     const messages =
       since === undefined
         ? slice.messages.slice(0, LAST_MESSAGES).reverse()
         : slice.messages.slice(0, RESUME_MAX);
-    const read = room.last_seq - room.unread;
-    return {
-      head,
-      room: {
-        ...room,
-        last_seq: head.last_seq,
-        last_change_seq: head.last_change_seq,
-        unread: Math.max(0, head.last_seq - read),
-      },
-      messages,
-      has_more: messages.length < slice.messages.length,
-    };
-  };
+    return asked.map(({ userId }) => {
+      const room = rooms.get(userId)!;
+      const read = room.last_seq - room.unread;
+      return {
+        head,
+        room: {
+          ...room,
+          members_online: counts.get(roomId) ?? 0,
+          last_seq: head.last_seq,
+          last_change_seq: head.last_change_seq,
+          unread: Math.max(0, head.last_seq - read),
+        },
+        messages,
+        has_more: messages.length < slice.messages.length,
+      };
+    });
+  }, semaphore);
+
+  /** The last messages, or with `since` what changed after it; ≤ 1,000, and whether there is more. */
+  const snapshot = (caller: Caller, roomId: string, since?: number): Promise<RoomSnapshot> =>
+    readTogether(`${roomId} ${since ?? 'last'}`, { userId: caller.id, roomId, since });
+
+  const joinTogether = createBatcher(async (asked: Membership[]) => {
+    const userIds = [...new Set(asked.map(({ user_id }) => user_id))];
+    const outcomes = await insertMembers(db, asked[0]!.room_id, userIds);
+    return asked.map(({ user_id }) => outcomes.get(user_id)!);
+  }, semaphore);
 
   return {
     get,
@@ -147,7 +179,7 @@ export function createRooms({ db, users, feed, presence, occupancy, filters }: R
 
     /** @throws AppError not_found, forbidden */
     async join(caller: Caller, roomId: string): Promise<void> {
-      const outcome = await insertMember(db, roomId, caller.id);
+      const outcome = await joinTogether(roomId, { room_id: roomId, user_id: caller.id });
       if (outcome === 'no_room') throw noSuchRoom();
       if (outcome === 'banned') authorise(caller, 'room.join', ['banned']);
     },
@@ -156,6 +188,9 @@ export function createRooms({ db, users, feed, presence, occupancy, filters }: R
     async leave(caller: Caller, roomId: string): Promise<void> {
       if (!(await deleteMember(db, roomId, caller.id))) throw noSuchRoom();
     },
+
+    /** Those of `pairs` that are no membership (any more), and why. */
+    strangers: (pairs: Membership[]): Promise<Stranger[]> => findStrangers(db, pairs),
 
     async markRead(caller: Caller, roomId: string, seq: number): Promise<ReadMark> {
       const mark = await moveReadMark(db, roomId, caller.id, seq);

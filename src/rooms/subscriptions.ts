@@ -5,24 +5,28 @@ import { createKeyedQueue } from '../platform/keyed-queue.ts';
 import { onNews, roomChannel, userChannel } from '../platform/io.ts';
 import type { PresenceNamespace, RoomsNamespace, RoomsSocket } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
+import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
 import { roomAudience } from '../presence/presence.audience.ts';
 import type { RoomLog } from '../room-log/room-log.ts';
 import type { Users } from '../users/users.service.ts';
 import type { RoomNotices } from './room-notices.ts';
+import type { Membership, Stranger } from './rooms.repo.ts';
 import type { Rooms, RoomSnapshot } from './rooms.service.ts';
-
-type CloseReason = 'left' | 'banned' | 'kicked' | 'deleted';
 
 interface Closing {
   room_id: string;
   /** Null: everybody. */
   user_id: string | null;
-  reason: CloseReason;
+  reason: Stranger['reason'];
 }
 
 const NEWS = 'room-closing';
+
+/** How many users of rooms are held against the database a second; the rest waits for its turn. */
+const CHECKED_AT_ONCE = 1_000;
+const CHECK_MS = 1_000;
 
 interface SubscriptionDeps {
   namespace: RoomsNamespace;
@@ -66,7 +70,11 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     if (last) await notices.left(roomId, caller.id, members_online);
   };
 
-  const evict = async ({ room_id, user_id, reason }: Closing) => {
+  /** Takes the user's sockets here, or everybody's, out of the room, unless it turns out that they belong there. */
+  const evict = async (
+    { room_id, user_id, reason }: Closing,
+    belongs: () => Promise<boolean> = async () => false,
+  ) => {
     const sockets =
       user_id === null
         ? [...open].filter(([, roomIds]) => roomIds.has(room_id)).map(([id]) => id)
@@ -86,13 +94,35 @@ export function createSubscriptions(deps: SubscriptionDeps) {
         const socket = namespace.sockets.get(id);
         if (!socket) return;
         await inTurn(key(socket, room_id), async () => {
-          if (!open.get(id)?.has(room_id)) return;
+          if (!open.get(id)?.has(room_id) || (await belongs())) return;
           await closeNow(socket, room_id);
           socket.emit('room.closed', { room_id, reason });
         });
       }),
     );
   };
+
+  const memberships = (): Membership[] => {
+    const found = new Map<string, Membership>();
+    for (const [id, roomIds] of open) {
+      const user_id = namespace.sockets.get(id)?.data.caller.id;
+      if (user_id === undefined) continue;
+      for (const room_id of roomIds) found.set(`${room_id} ${user_id}`, { room_id, user_id });
+    }
+    return [...found.values()];
+  };
+
+  let unchecked: Membership[] = [];
+  /** News that somebody has left may be lost. Joining makes a member: whoever is none any more has left. */
+  const evictStrangers = async () => {
+    if (unchecked.length === 0) unchecked = memberships();
+    const pairs = unchecked.splice(0, CHECKED_AT_ONCE);
+    if (pairs.length === 0) return;
+    for (const stranger of await rooms.strangers(pairs)) {
+      await evict(stranger, async () => (await rooms.strangers([stranger])).length === 0);
+    }
+  };
+  let endChecking: (() => Promise<void>) | undefined;
 
   return {
     has: (socket: RoomsSocket, roomId: string) => open.get(socket.id)?.has(roomId) ?? false,
@@ -160,7 +190,12 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     },
 
     start(): void {
-      onNews<Closing>(namespace, NEWS, log, evict);
+      onNews<Closing>(namespace, NEWS, log, (closing) => evict(closing));
+      endChecking = startLoop(CHECK_MS, evictStrangers, log, 'memberships cannot be checked');
+    },
+
+    async stop(): Promise<void> {
+      await endChecking?.();
     },
   };
 }

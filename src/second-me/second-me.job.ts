@@ -2,7 +2,8 @@
  * The job behind an invocation: claim the row, ask Agents Core, pass the pieces on, store the end.
  *
  * The row's lease is renewed while the call runs; whoever finds it run out takes the next attempt, whose number is
- * the fence that makes this attempt's end void. After too many attempts the row is taken for poison.
+ * the fence that makes this attempt's end void. A row that has cost three workers is dead. Before that it is a suspect,
+ * of which a process runs one at a time: the others that died with it are not killed with it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentsCoreError } from '../agents-core/agents-core.ts';
@@ -20,24 +21,22 @@ import type { RedisLinks } from '../platform/redis.ts';
 import type { SecondMeNews } from './second-me.news.ts';
 import { createSweep } from './sweep.ts';
 import { claimInvocation, findNext, finishInvocation, releaseInvocation, renewLease } from './work.repo.ts';
-import type { Claim, ContextMessage, Outcome } from './work.repo.ts';
-
-const ATTEMPTS_MAX = 3;
+import type { Claim, ContextMessage, Outcome, Taken } from './work.repo.ts';
 
 export const FALLBACK_REPLY =
   'Вибачте, зараз я не можу відповісти. Спробуйте, будь ласка, трохи згодом.\n' +
   'Sorry, I cannot answer right now. Please try again a little later.';
 
 /**
- * Milliseconds. A killed worker's row is another's within leaseMs + rescueMs, which has to stay under 10 s; the lease
- * outlives two renewals that fail.
+ * Milliseconds. A killed worker's row is another's within leaseMs + rescueMs, and a row whose hint is lost within
+ * freshMs + sweepMs: both well under 10 s. The lease outlives an event loop that is blocked for 5 s.
  */
 const TIMINGS = {
-  leaseMs: 8_000,
-  renewMs: 2_500,
-  rescueMs: 1_500,
-  sweepMs: 15_000,
-  freshMs: 5_000,
+  leaseMs: 7_500,
+  renewMs: 2_000,
+  rescueMs: 1_000,
+  sweepMs: 4_000,
+  freshMs: 3_000,
   storeAgainMs: 500,
 };
 
@@ -59,6 +58,8 @@ interface SecondMeJobDeps {
 
 /** Why a call is broken off: its user, another worker, or the end of this one. */
 type Abort = 'cancelled' | 'lost' | 'stopping';
+
+type Owned = Pick<Claim, 'id' | 'user_id'>;
 
 interface Run {
   id: string;
@@ -85,8 +86,17 @@ export function createSecondMeJob({
   const runs = new Map<Run, Promise<void>>();
   let stopping = false;
 
-  const tellStatus = ({ id, user_id }: Claim, status: InvocationStatus) =>
+  /** Whether this process works on a suspect. */
+  let suspected = false;
+
+  const tellStatus = ({ id, user_id }: Owned, status: InvocationStatus) =>
     rooms.to(userChannel(user_id)).emit('secondme.status', { invocation_id: id, status });
+
+  const tellEnd = (owned: Owned, result: Omit<Outcome, 'error'>) => {
+    tellStatus(owned, result.status);
+    rooms.to(userChannel(owned.user_id)).emit('secondme.reply', { invocation_id: owned.id, ...result });
+    news.tell('secondme.finished', owned.id);
+  };
 
   const hint = (id: string, jobId: string) =>
     enqueue('secondme.invoke', { invocation_id: id }, { jobId }).catch((error: unknown) => {
@@ -112,10 +122,6 @@ export function createSecondMeJob({
         ? end({ reply: FALLBACK_REPLY, fallback: true, error })
         : end({ status: 'failed', error });
 
-    if (claim.attempt > ATTEMPTS_MAX) {
-      log.error({ invocation_id: id }, 'an invocation has cost three workers and is given up');
-      return down('poison');
-    }
     try {
       const answer = await agents.invoke(
         { invocation_id: id, agent_id: agentId, input: prompt, user_id, messages: context },
@@ -152,7 +158,7 @@ export function createSecondMeJob({
   };
 
   const perform = async (claim: Claim, context: ContextMessage[], run: Run): Promise<void> => {
-    const { id, user_id } = claim;
+    const { id } = claim;
     tellStatus(claim, 'running');
     const outcome = await ask(claim, context, run);
     if (!outcome) {
@@ -167,15 +173,10 @@ export function createSecondMeJob({
     }
     const { error: _, ...result } = outcome;
     metrics.invocations.inc({ outcome: result.fallback ? 'fallback' : result.status });
-    tellStatus(claim, result.status);
-    rooms.to(userChannel(user_id)).emit('secondme.reply', { invocation_id: id, ...result });
-    news.tell('secondme.finished', id);
+    tellEnd(claim, result);
   };
 
-  const claimAndPerform = async (run: Run): Promise<void> => {
-    const taken = await claimInvocation(db, run.id, leaseMs);
-    if (!taken) return;
-    const { claim, context } = taken;
+  const performLeased = async (claim: Claim, context: ContextMessage[], run: Run): Promise<void> => {
     const lease = setInterval(() => {
       renewLease(db, claim, leaseMs).then(
         (held) => held || run.abort('lost'),
@@ -187,9 +188,43 @@ export function createSecondMeJob({
     } finally {
       clearInterval(lease);
     }
+  };
+
+  const mourn = (dead: Extract<Taken, { kind: 'dead' }>) => {
+    const { id: invocation_id, user_id, crashes } = dead;
+    const remedy = `POST /second-me/dead/${invocation_id}/requeue on the operations server runs it again`;
+    log.error(
+      { invocation_id, user_id, crashes, remedy },
+      'an invocation has cost too many workers and is dead',
+    );
+    metrics.invocations.inc({ outcome: 'dead' });
+    const nothing = { reply: null, tokens_used: null, latency_ms: null, fallback: false };
+    tellEnd(dead, { status: 'failed', ...nothing });
+  };
+
+  /** False when it is a suspect that this process may not take. */
+  const claimAndPerform = async (run: Run, suspects: boolean): Promise<boolean> => {
+    const taken = await claimInvocation(db, run.id, { leaseMs, suspects });
+    if (!taken) return true;
+    if (taken.kind === 'suspect') return false;
+    if (taken.kind === 'dead') mourn(taken);
+    else await performLeased(taken.claim, taken.context, run);
     // A place of the user's is free; the job id is one that no earlier hint of the next one has.
-    const next = await findNext(db, claim.user_id);
-    if (next !== undefined && next !== claim.id) await hint(next, `${next}-after-${claim.id}`);
+    const { id, user_id } = taken.kind === 'dead' ? taken : taken.claim;
+    const next = await findNext(db, user_id);
+    if (next !== undefined && next !== id) await hint(next, `${next}-after-${id}`);
+    return true;
+  };
+
+  const work = async (run: Run): Promise<void> => {
+    if ((await claimAndPerform(run, false)) || suspected) return;
+    suspected = true;
+    try {
+      await claimAndPerform(run, true);
+    } finally {
+      suspected = false;
+      sweep.wake();
+    }
   };
 
   news.on('secondme.cancel', (id) => {
@@ -204,7 +239,7 @@ export function createSecondMeJob({
       const controller = new AbortController();
       const abort = (why: Abort) => controller.abort(why);
       const run = { id: invocation_id, abort, signal: controller.signal };
-      const done = claimAndPerform(run);
+      const done = work(run);
       runs.set(run, done);
       await done.finally(() => runs.delete(run));
     },

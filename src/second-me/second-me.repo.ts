@@ -12,6 +12,8 @@ import { rows } from '../platform/db.ts';
 /** Per user: two may run, ten may wait. */
 export const RUNNING_MAX = 2;
 const ACTIVE_MAX = 12;
+/** Unfinished in the whole city. Prompts that are stored at the same moment do not see each other: a few over may get in. */
+const CITY_ACTIVE_MAX = 5_000;
 
 export interface InvocationRow extends Omit<Invocation, 'invocation_id'> {
   id: string;
@@ -39,49 +41,72 @@ interface NewInvocation {
 
 /**
  * Stores a prompt and its invocation, or finds the one that this key was first used for.
- * @throws AppError idempotency_mismatch when that had another prompt; rate_limited when the user has 12 unfinished
+ * @throws AppError idempotency_mismatch when that had another prompt; rate_limited when the user has 12 unfinished or
+ * the city 5,000
  */
-export function createInvocation(db: Db, given: NewInvocation): Promise<InvocationRow> {
-  const { id, messageId, sessionId, userId, prompt } = given;
-  const key = given.key ?? null;
+export async function createInvocation(db: Db, given: NewInvocation): Promise<InvocationRow> {
+  // A repeat or a refusal takes no lock, so that a flood of them costs one query each.
+  const known = await findKnown(db, given);
+  if (known) return known;
   return db.transaction(async (trx) => {
-    await lockUser(trx, userId);
-    const [known] = await rows<InvocationRow>(
-      trx,
-      `select ${COLUMNS} from secondme_invocations where user_id = ? and idempotency_key = ?`,
-      [userId, key as string],
-    );
-    if (known) {
-      if (known.prompt === prompt) return known;
-      throw new AppError('idempotency_mismatch', 'This key was first used with another prompt.');
-    }
-    const [load] = await rows<{ active: number }>(
-      trx,
-      `select count(*) active from secondme_invocations where user_id = ? and status in ('queued', 'running')`,
-      [userId],
-    );
-    if (load!.active >= ACTIVE_MAX) {
-      const message = 'At most 2 of your invocations may run and 10 wait; try again when one is done.';
-      throw new AppError('rate_limited', message, { retryAfterMs: 2_000 });
-    }
-    await trx.raw(
-      `insert into secondme_sessions (id, user_id) values (?, ?) on conflict (user_id) do nothing`,
-      [sessionId, userId],
-    );
-    const created = await rows<InvocationRow>(
-      trx,
-      `insert into secondme_invocations (id, user_id, session_id, idempotency_key, prompt, status)
-       select ?, s.user_id, s.id, ?::text, ?, 'queued' from secondme_sessions s where s.user_id = ?
-       returning ${COLUMNS}`,
-      [id, key as string, prompt, userId],
-    );
-    await trx.raw(
-      `insert into secondme_messages (id, session_id, user_id, role, content, invocation_id)
-       select ?, session_id, user_id, 'user', prompt, id from secondme_invocations where id = ?`,
-      [messageId, id],
-    );
-    return created[0]!;
+    await lockUser(trx, given.userId);
+    return (await findKnown(trx, given)) ?? (await insertInvocation(trx, given));
   });
+}
+
+/**
+ * The invocation that the key was first used for; undefined when a new one may be made.
+ * @throws AppError as createInvocation
+ */
+async function findKnown(db: Db, { userId, key, prompt }: NewInvocation): Promise<InvocationRow | undefined> {
+  // Both counts read the partial index of what is unfinished, which the limits themselves keep small.
+  const [found] = await rows<{ own: number; city: number } & (InvocationRow | { id: null })>(
+    db,
+    `select own, city, known.*
+     from (select count(*) own from secondme_invocations where user_id = :userId and status in ('queued', 'running')) o
+     cross join (select count(*) city from secondme_invocations where status in ('queued', 'running')) c
+     left join (
+       select ${COLUMNS} from secondme_invocations where user_id = :userId and idempotency_key = :key
+     ) known on true`,
+    { userId, key: key ?? null } as never,
+  );
+  const { own, city, ...known } = found!;
+  if (known.id !== null) {
+    if (known.prompt === prompt) return known;
+    throw new AppError('idempotency_mismatch', 'This key was first used with another prompt.');
+  }
+  if (own >= ACTIVE_MAX) {
+    const message = 'At most 2 of your invocations may run and 10 wait; try again when one is done.';
+    throw new AppError('rate_limited', message, { retryAfterMs: 2_000 });
+  }
+  if (city >= CITY_ACTIVE_MAX) {
+    const message = 'Very many citizens are asking right now; try again shortly.';
+    throw new AppError('rate_limited', message, { retryAfterMs: 5_000 });
+  }
+  return undefined;
+}
+
+async function insertInvocation(trx: Db, given: NewInvocation): Promise<InvocationRow> {
+  const { key = null, ...values } = given;
+  const [created] = await rows<InvocationRow>(
+    trx,
+    `with begun as (
+       insert into secondme_sessions (id, user_id) values (:sessionId, :userId)
+       on conflict (user_id) do nothing returning id
+     ), session as (
+       select id from begun union all select id from secondme_sessions where user_id = :userId
+     ), created as (
+       insert into secondme_invocations (id, user_id, session_id, idempotency_key, prompt, status)
+       select :id, :userId, id, :key::text, :prompt, 'queued' from session
+       returning ${COLUMNS}, session_id
+     ), said as (
+       insert into secondme_messages (id, session_id, user_id, role, content, invocation_id)
+       select :messageId, session_id, user_id, 'user', prompt, id from created
+     )
+     select ${COLUMNS} from created`,
+    { ...values, key } as never,
+  );
+  return created!;
 }
 
 /** An invocation; with `userId`, only if it is that user's. */

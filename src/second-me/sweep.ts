@@ -71,6 +71,9 @@ export function createSweep({ db, redis, enqueue, log, rescueMs, sweepMs, freshM
       });
     },
 
+    /** Looks for abandoned rows now. */
+    wake: () => nap.abort(),
+
     async stop(): Promise<void> {
       stop.abort();
       await sweeping;

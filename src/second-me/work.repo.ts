@@ -8,6 +8,10 @@ import { rows } from '../platform/db.ts';
 import { lockUser, RUNNING_MAX } from './second-me.repo.ts';
 
 const CONTEXT_MESSAGES = 10;
+/** Workers that an invocation may cost before it is dead. */
+const CRASHES_MAX = 3;
+/** From so many on it is suspected of killing them. One is an accident: a worker that dies takes many calls with it. */
+const SUSPECT_CRASHES = 2;
 
 export interface Claim {
   id: string;
@@ -27,21 +31,33 @@ export interface Outcome {
   status: 'succeeded' | 'failed';
   reply: string | null;
   tokens_used: number | null;
-  latency_ms: number;
+  latency_ms: number | null;
   fallback: boolean;
   /** For the operators. */
   error: string | null;
 }
 
+/** What became of an attempt to claim. */
+export type Taken =
+  | { kind: 'claimed'; claim: Claim; context: ContextMessage[] }
+  /** It has cost too many workers and has just been given up. */
+  | { kind: 'dead'; id: string; user_id: string; crashes: number }
+  /** It has cost workers before, and the caller did not ask for such. */
+  | { kind: 'suspect' };
+
+interface ClaimOptions {
+  leaseMs: number;
+  /** Whether one that may be what killed its workers is taken too. */
+  suspects: boolean;
+}
+
 /**
- * Takes an invocation that is queued, or whose worker has let its lease run out, for `leaseMs`.
+ * Takes an invocation that is queued, or whose worker has let its lease run out, for `leaseMs`; one that has cost
+ * CRASHES_MAX workers is buried instead.
  * Undefined when there is nothing to do: it has finished, somebody else has it, or the user has two running.
  */
-export function claimInvocation(
-  db: Db,
-  id: string,
-  leaseMs: number,
-): Promise<{ claim: Claim; context: ContextMessage[] } | undefined> {
+export function claimInvocation(db: Db, id: string, options: ClaimOptions): Promise<Taken | undefined> {
+  const { leaseMs, suspects } = options;
   return db.transaction(async (trx) => {
     const [owner] = await rows<{ user_id: string }>(
       trx,
@@ -50,23 +66,51 @@ export function claimInvocation(
     );
     if (!owner) return undefined;
     await lockUser(trx, owner.user_id);
-    const [claim] = await rows<Claim & { session_id: string | null }>(
+    const [found] = await rows<{ crashes: number }>(
       trx,
-      `update secondme_invocations i set status = 'running', attempt = attempt + 1,
-         lease_until = clock_timestamp() + make_interval(secs => ?)
+      `select crashes + (status = 'running')::integer crashes
+       from secondme_invocations i
        where id = ? and (
          status = 'running' and lease_until < clock_timestamp() or
          status = 'queued' and ? > (
            select count(*) from secondme_invocations o where o.user_id = i.user_id and o.status = 'running'
          )
-       ) returning id, user_id, session_id, prompt, attempt`,
-      [leaseMs / 1000, id, RUNNING_MAX],
+       ) for update of i`,
+      [id, RUNNING_MAX],
     );
-    if (!claim) return undefined;
-    const { session_id, ...taken } = claim;
-    return { claim: taken, context: await readContext(trx, session_id, id) };
+    if (!found) return undefined;
+    const { crashes } = found;
+    if (crashes >= CRASHES_MAX) {
+      await bury(trx, id, crashes);
+      return { kind: 'dead', id, user_id: owner.user_id, crashes };
+    }
+    if (crashes >= SUSPECT_CRASHES && !suspects) return { kind: 'suspect' };
+    const [claim] = await rows<Claim & { session_id: string | null }>(
+      trx,
+      `update secondme_invocations set status = 'running', attempt = attempt + 1, crashes = ?,
+         lease_until = clock_timestamp() + make_interval(secs => ?)
+       where id = ? returning id, user_id, session_id, prompt, attempt`,
+      [crashes, leaseMs / 1000, id],
+    );
+    const { session_id, ...taken } = claim!;
+    return { kind: 'claimed', claim: taken, context: await readContext(trx, session_id, id) };
   });
 }
+
+/** Ends an invocation as poison: failed for its user, dead for the operators; whoever still works on it is fenced off. */
+async function bury(trx: Db, id: string, crashes: number): Promise<void> {
+  await trx.raw(
+    `update secondme_invocations set status = 'failed', attempt = attempt + 1, crashes = ?, error = 'poison',
+       lease_until = null, finished_at = now(), died_at = now()
+     where id = ?`,
+    [crashes, id],
+  );
+  await dropMessages(trx, id);
+}
+
+/** What failed leaves the conversation. */
+const dropMessages = (trx: Db, id: string) =>
+  trx.raw('delete from secondme_messages where invocation_id = ?', [id]);
 
 /** The last messages before the prompt, oldest first. */
 function readContext(db: Db, sessionId: string | null, id: string): Promise<ContextMessage[]> {
@@ -142,7 +186,7 @@ export function finishInvocation(
         [messageId, id],
       );
     } else {
-      await trx.raw('delete from secondme_messages where invocation_id = ?', [id]);
+      await dropMessages(trx, id);
     }
     return true;
   });
@@ -169,15 +213,20 @@ export function findAbandoned(db: Db, limit: number): Promise<{ id: string; atte
   );
 }
 
-/** Queued invocations that are older than `ageMs` and could run now, oldest first. */
+/**
+ * Queued invocations that are older than `ageMs` and could run now, oldest first: of each user no more than may run
+ * at once, so that nobody's backlog hides another's.
+ */
 export async function findWaiting(db: Db, ageMs: number, limit: number): Promise<string[]> {
   const found = await rows<{ id: string }>(
     db,
-    `select id from secondme_invocations i
-     where status = 'queued' and created_at <= clock_timestamp() - make_interval(secs => ?) and ? > (
-       select count(*) from secondme_invocations o where o.user_id = i.user_id and o.status = 'running'
-     ) order by created_at, id limit ?`,
-    [ageMs / 1000, RUNNING_MAX, limit],
+    `select id from (
+       select id, status, created_at, row_number() over (partition by user_id order by status = 'queued', created_at, id) place
+       from secondme_invocations where status in ('queued', 'running')
+     ) active
+     where status = 'queued' and place <= ? and created_at <= clock_timestamp() - make_interval(secs => ?)
+     order by created_at, id limit ?`,
+    [RUNNING_MAX, ageMs / 1000, limit],
   );
   return found.map(({ id }) => id);
 }

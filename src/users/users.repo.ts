@@ -9,15 +9,22 @@ export interface LastSeen {
   roles: readonly Role[];
 }
 
-/** Keeps what a user's token said; writes nothing when it is already kept. */
-export async function keepUser(db: Db, userId: string, { name, roles }: LastSeen): Promise<void> {
+/**
+ * Keeps what the users' tokens said; writes nothing for those of whom it is kept already. In the order of their ids, so
+ * that two nodes that do it for the same users do not wait for each other.
+ */
+export async function keepUsers(db: Db, seen: Map<string, LastSeen>): Promise<void> {
+  const given = [...seen].map(([id, { name, roles }]) => ({ id, name: name ?? null, roles }));
   await db.raw(
     `insert into city_users as u (id, name, roles)
-     select :id, :name::text, :roles where not exists (
-       select from city_users where id = :id and name is not distinct from coalesce(:name, name) and roles = :roles)
+     select n.id, n.name, n.roles from jsonb_to_recordset(?::jsonb) n(id text, name text, roles text[])
+     where not exists (
+       select from city_users k
+       where k.id = n.id and k.name is not distinct from coalesce(n.name, k.name) and k.roles = n.roles)
+     order by n.id
      on conflict (id)
      do update set name = coalesce(excluded.name, u.name), roles = excluded.roles, updated_at = now()`,
-    { id: userId, name: name ?? null, roles: roles as never },
+    [JSON.stringify(given)],
   );
 }
 

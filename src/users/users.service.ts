@@ -2,10 +2,10 @@
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
 import type { Role } from '../contract/auth.ts';
+import { createBatcher } from '../platform/batcher.ts';
 import type { Db } from '../platform/db.ts';
-import { createKeyedQueue } from '../platform/keyed-queue.ts';
 import type { Logger } from '../platform/logger.ts';
-import { findNames, findRoles, keepUser } from './users.repo.ts';
+import { findNames, findRoles, keepUsers } from './users.repo.ts';
 import type { LastSeen } from './users.repo.ts';
 
 export type Users = ReturnType<typeof createUsers>;
@@ -23,9 +23,16 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
   const kept = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
   /** What was last written of a user, so that a caller seen again costs no query. */
   const seen = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
-  /** On the way into the database; one write a user at a time, so that what was seen last stays. */
+  /** On the way into the database; one write at a time, so that what was seen last stays. */
   const unwritten = new Map<string, LastSeen>();
-  const inTurn = createKeyedQueue();
+  const keepTogether = createBatcher(async (users: [string, LastSeen][]) => {
+    await keepUsers(db, new Map(users));
+    return [];
+  });
+  const findTogether = createBatcher(async (asked: string[][]) => {
+    const found = await findNames(db, [...new Set(asked.flat())]);
+    return asked.map(() => found);
+  });
 
   return {
     /** Notes the caller's name and roles in the background; a failure costs nothing but another try next time. */
@@ -35,7 +42,7 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
       seen.set(id, fingerprint(now));
       if (name !== undefined) kept.set(id, name);
       unwritten.set(id, now);
-      inTurn(id, () => keepUser(db, id, now))
+      keepTogether('users', [id, now])
         .catch((error: unknown) => {
           seen.delete(id);
           if (name !== undefined) kept.delete(id);
@@ -61,7 +68,7 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
 
     /** The display names of `userIds`, by id. */
     async namesOf(userIds: string[]): Promise<Map<string, string>> {
-      const known = userIds.length > 0 ? await findNames(db, userIds) : new Map<string, string>();
+      const known = userIds.length > 0 ? await findTogether('names', userIds) : new Map<string, string>();
       return new Map(userIds.map((id) => [id, unwritten.get(id)?.name ?? known.get(id) ?? nameless(id)]));
     },
   };

@@ -42,7 +42,7 @@ it('connections to PostgreSQL that died are replaced, also under traffic that ne
   const rest = await city.rest('u_reader');
   const round = () => Promise.all(Array.from({ length: 6 }, () => rest('GET', '/city/rooms')));
   expect((await round()).map(({ status }) => status)).toEqual(Array(6).fill(200));
-  proxies.postgres.blackhole();
+  proxies.postgres.strand();
   await until(
     async () => (await round()).every(({ status }) => status === 200),
     'a round of answers',
@@ -55,7 +55,7 @@ it('connections to PostgreSQL that died are replaced, also under traffic that ne
 it('a link to Redis that died is replaced', async () => {
   const socket = await city.socket('/presence', 'u_beating');
   expect(await socket.ack('presence.heartbeat', {})).toMatchObject({ ok: true });
-  proxies.redis.blackhole();
+  proxies.redis.strand();
   expect(await socket.ack('presence.heartbeat', {})).toMatchObject({
     ok: false,
     error: { code: 'unavailable' },

@@ -173,7 +173,7 @@ it('a socket whose handshake was under way during the logout does not stay', asy
   const open = () => connect(`${slow.url()}/rooms`, held, { transports: ['websocket'] });
   const sockets = await Promise.all([open(), open()]);
   let waiting = false;
-  link.blackhole((data) => {
+  link.strand((data) => {
     waiting ||= data.includes(`limit:connect:${user}`);
   });
   const coming = open();

@@ -5,7 +5,7 @@ import { freePort } from '../../dev/services/programs.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { createDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
-import { build, startProcess, untilReady } from '../support/processes.ts';
+import { startProcess, untilReady } from '../support/processes.ts';
 import type { CityProcess } from '../support/processes.ts';
 import { leaseRedis } from '../support/redis.ts';
 import type { RedisLease } from '../support/redis.ts';
@@ -41,7 +41,6 @@ describe('processes from the build', () => {
   };
 
   beforeAll(async () => {
-    build();
     [database, redis, agents] = await Promise.all([
       createDatabase(),
       leaseRedis(),
@@ -145,6 +144,16 @@ describe('processes from the build', () => {
     expect(await node.exited).toBe(0);
     expect(node.output()).not.toContain('not released');
     sleeper.close();
+  }, 60_000);
+
+  it('a log that nobody reads any more stops nothing', async () => {
+    const node = await start({ LOG_LEVEL: 'debug' });
+    await untilReady(node.url, node);
+    for (const stream of [node.child.stdout!, node.child.stderr!]) stream.destroy();
+    const rest = createRest(node.url, await tokenOf('u_unheard'));
+    for (let n = 0; n < 3; n++) expect((await rest('GET', '/city/rooms')).status).toBe(200);
+    node.child.kill('SIGTERM');
+    expect(await node.exited).toBe(0);
   }, 60_000);
 
   it('a wrong configuration stops the start with one line for each problem', async () => {

@@ -277,7 +277,7 @@ describe('with a Redis that hangs', () => {
     const socket = await open(users, '/rooms', person, 0);
     const send = async () => codeOf(await socket.ack('room.message.send', { room_id: ROOM, body: 'x' }));
     let asked = 0;
-    proxy.blackhole((data) => {
+    proxy.strand((data) => {
       asked += data.toString().split(`limit:send:${person.id}`).length - 1;
     });
     const codes: string[] = [];

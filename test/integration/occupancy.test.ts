@@ -87,6 +87,30 @@ it('answers from what this node knows while Redis is away, and makes good the re
   expect(departures).toEqual([]);
 });
 
+it('registers everything again when a renewal took the lapsed lease and its answer was lost', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  a.link.hold();
+  await until(() => departures.length > 0, 'alice is believed gone with her node');
+  const isReaped = async () => (await city.redis.zscore('city:nodes', a.lease.run)) === null;
+  await until(isReaped, 'the node is reaped');
+  await a.lease.renew().catch(() => {}); // one renewal at least is under way that nobody waits for any more
+  a.link.mend();
+  await until(async () => (await b.occupancy.counts([ROOM])).get(ROOM) === 1, 'alice is back');
+});
+
+it('closes what a Redis with an older state holds open, once it is back', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  const keys = [`city:open:of:${a.lease.run}`, `city:open:room:${ROOM}`, 'city:open:user:u_alice'];
+  const older = await Promise.all(keys.map((key) => city.redis.dumpBuffer(key)));
+  await a.occupancy.close('s1', 'u_alice', ROOM);
+  a.link.cut();
+  for (const [i, key] of keys.entries()) await city.redis.restore(key, '0', older[i]!);
+  expect(await b.occupancy.counts([ROOM])).toEqual(new Map([[ROOM, 1]]));
+  a.link.mend();
+  await until(async () => (await b.occupancy.counts([ROOM])).get(ROOM) === 0, 'nobody is there');
+  expect(departures).toEqual([]);
+});
+
 it('registers everything again when Redis was emptied', async () => {
   await a.occupancy.open('s1', 'u_alice', ROOM);
   await b.occupancy.open('s2', 'u_bob', OTHER);

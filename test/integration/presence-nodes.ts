@@ -1,6 +1,5 @@
 /** Nodes of a city that has presence and occupancy only, each with a link to Redis that can be cut. */
-import { createServer, connect as connectTcp } from 'node:net';
-import type { AddressInfo, Socket as TcpSocket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { createServer as createHttp } from 'node:http';
 import { Redis } from 'ioredis';
 import { PRESENCE_CLIENT_EVENTS } from '../../src/contract/events.ts';
@@ -15,6 +14,7 @@ import { createNodeLease } from '../../src/presence/node-lease.ts';
 import { createOccupancy } from '../../src/presence/occupancy.ts';
 import { createPresence } from '../../src/presence/presence.service.ts';
 import { attachPresence } from '../../src/presence/presence.socket.ts';
+import { startProxy } from '../support/proxy.ts';
 import { leaseRedis } from '../support/redis.ts';
 import { connect } from '../support/sockets.ts';
 import type { TestSocket } from '../support/sockets.ts';
@@ -22,39 +22,18 @@ import type { TestSocket } from '../support/sockets.ts';
 const FAST_LEASE = { leaseMs: 1_200, renewMs: 300, retireMs: 400 };
 const FAST = { graceMs: 1_200, reapMs: 50, checkMs: 400, calmMs: 1_000 };
 
-/** A TCP link to Redis that can be cut and mended. */
+/** A line to Redis that can be cut, held up, and mended. */
 async function createLink(target: URL) {
-  const open = new Set<TcpSocket>();
-  let whole = true;
-  const server = createServer((near) => {
-    if (!whole) return void near.destroy();
-    const far = connectTcp(Number(target.port), target.hostname);
-    for (const end of [near, far]) {
-      open.add(end);
-      end.on('error', () => {});
-      end.on('close', () => {
-        open.delete(end);
-        near.destroy();
-        far.destroy();
-      });
-    }
-    near.pipe(far).pipe(near);
-  });
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const proxy = await startProxy(Number(target.port));
   const url = new URL(target);
-  url.port = String((server.address() as AddressInfo).port);
-  const cut = () => {
-    whole = false;
-    for (const end of open) end.destroy();
-  };
+  url.port = String(proxy.port);
   return {
     url: url.href,
-    cut,
-    mend: () => void (whole = true),
-    close: () => {
-      cut();
-      return new Promise<void>((done) => server.close(() => done()));
-    },
+    cut: proxy.refuse,
+    /** What is sent to Redis arrives when the line is mended. */
+    hold: () => proxy.blackhole('to_service'),
+    mend: proxy.pass,
+    close: proxy.close,
   };
 }
 

@@ -44,6 +44,44 @@ afterAll(async () => {
   await city.stop();
 });
 
+describe('a connection that flaps', () => {
+  const transitions = async () => Number(await city.redis.hget('city:presence:log', 'version'));
+  const flap = async (tab: TestSocket) => {
+    for (let n = 0; n < 60; n++) {
+      await tab.call('presence.heartbeat', { status: n % 2 === 0 ? 'away' : 'online' });
+      if (n % 20 === 10) await tab.call('presence.offline', {});
+    }
+  };
+
+  it('is answered every time, keeps Redis busy once a second, and ends as it stood last', async () => {
+    const flapper = someone();
+    const tab = await come(flapper);
+    const [before, start] = [await transitions(), performance.now()];
+    await flap(tab);
+    const seconds = (performance.now() - start) / 1000;
+    expect((await transitions()) - before).toBeLessThan(12 + seconds);
+    await tab.call('presence.heartbeat', { status: 'away' });
+    await until(
+      async () => (await city.nodes[1]!.presence.get(flapper)).status === 'away',
+      'away in the end',
+    );
+  });
+
+  it('and is gone when it closes, whatever was still to be told', async () => {
+    const flapper = someone();
+    const tab = await come(flapper);
+    await flap(tab);
+    await tab.call('presence.offline', {});
+    tab.close();
+    await until(
+      async () => (await city.redis.hlen(`city:presence:leases:${flapper}`)) === 0,
+      'no lease is left',
+      5_000,
+    );
+    expect(await city.nodes[1]!.presence.get(flapper)).toMatchObject({ status: 'offline' });
+  });
+});
+
 describe('statuses', () => {
   it('follows a user through online, away, back and offline, on every node', async () => {
     const alice = someone();

@@ -1,4 +1,4 @@
-/** Starts one PostgreSQL and one Redis for the whole test run, and prepares the template of its databases. */
+/** Builds the server and starts one PostgreSQL and one Redis for the whole test run, with a template of its databases. */
 import knex from 'knex';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,10 +8,12 @@ import { startRedis } from '../../dev/services/redis.ts';
 import { seed } from '../../seeds/index.ts';
 import { migrate } from '../../src/platform/migrate.ts';
 import { TEMPLATE, withDatabase } from './database.ts';
+import { build } from './processes.ts';
 import { servicesOfThisRun, stopServices } from './services.ts';
 
 /** Hands the servers over to the test files in TEST_PG_ADMIN_URL and TEST_REDIS_URL. */
 export default async function globalSetup(): Promise<void> {
+  build();
   const lines: string[] = [];
   const options = { durable: false, log: (line: string) => lines.push(line) };
   const services = servicesOfThisRun();

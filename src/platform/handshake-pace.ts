@@ -1,0 +1,94 @@
+/** Lets handshakes in at a pace that a node can bear: after an outage everybody comes back at once. */
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Counter, Gauge } from 'prom-client';
+import type { Metrics } from './metrics.ts';
+
+/**
+ * A timer of a busy event loop comes late, so a node that is out of breath lets in fewer of its own accord. What a
+ * handshake costs, its joins included, is a few milliseconds.
+ */
+const TURN_MS = 16;
+const A_TURN = 2;
+/** Four seconds' worth; a client gives up on a handshake after 20 s. */
+const LINE_MAX = 500;
+const RETRY_AFTER_S = 2;
+
+/**
+ * An Engine.IO middleware. Handshakes past the pace wait in line; when the line is full they are answered 503 with
+ * `Retry-After`, which a default client meets with its own backoff. Everything of a live connection passes.
+ */
+export function createHandshakePace(
+  metrics: Metrics,
+  { turnMs = TURN_MS, aTurn = A_TURN, lineMax = LINE_MAX } = {},
+) {
+  const line = new Set<() => void>();
+  let left = aTurn;
+  let timer: NodeJS.Timeout | undefined;
+  const registers = [metrics.registry];
+  const handshakes = new Counter({
+    name: 'city_handshakes_total',
+    help: 'Handshakes by what became of them: admitted, refused (the line was full), gone (while in line)',
+    labelNames: ['outcome'],
+    registers,
+  });
+  new Gauge({
+    name: 'city_handshakes_waiting',
+    help: 'Handshakes in line',
+    registers,
+    collect() {
+      this.set(line.size);
+    },
+  });
+
+  const admit = (next: () => void) => {
+    left -= 1;
+    timer ??= setTimeout(turn, turnMs).unref();
+    handshakes.inc({ outcome: 'admitted' });
+    next();
+  };
+  const turn = () => {
+    timer = undefined;
+    left = aTurn;
+    for (const enter of line) {
+      if (left === 0) break;
+      enter();
+    }
+  };
+
+  const wait = (request: IncomingMessage, next: () => void) => {
+    const { socket } = request;
+    const leave = () => {
+      line.delete(enter);
+      handshakes.inc({ outcome: 'gone' });
+    };
+    const enter = () => {
+      line.delete(enter);
+      socket.off('close', leave);
+      admit(next);
+    };
+    socket.once('close', leave);
+    line.add(enter);
+  };
+
+  return (request: IncomingMessage, response: unknown, next: () => void): void => {
+    const { sid } = (request as unknown as { _query: { sid?: string } })._query;
+    if (sid) return next();
+    if (left > 0 && line.size === 0) return admit(next);
+    if (line.size < lineMax) return wait(request, next);
+    handshakes.inc({ outcome: 'refused' });
+    refuse(request, response);
+  };
+}
+
+/** Answers 503. What Engine.IO hands out for a WebSocket is no response and can only hang up. */
+function refuse({ socket }: IncomingMessage, response: unknown): void {
+  if (response instanceof ServerResponse) {
+    response.writeHead(503, { 'Retry-After': RETRY_AFTER_S, Connection: 'close' }).end();
+    return;
+  }
+  socket.write(
+    `HTTP/1.1 503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER_S}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  );
+  socket.destroySoon();
+}

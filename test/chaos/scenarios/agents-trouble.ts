@@ -1,0 +1,208 @@
+/**
+ * Agents Core in every kind of trouble, and the chat that must not notice: the latency of a message's acknowledgement,
+ * in turns with an agent that is well and one that is not, so that the machine's own moods cancel out.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createDb, rows } from '../../../src/platform/db.ts';
+import type { Db } from '../../../src/platform/db.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { createRest } from '../../support/rest.ts';
+import { connect } from '../../support/sockets.ts';
+import type { TestSocket } from '../../support/sockets.ts';
+import { until } from '../../support/until.ts';
+import type { AgentsMode } from '../agents.ts';
+import { startChaosCity } from '../city.ts';
+import type { ChaosCity } from '../city.ts';
+import type { Scenario } from '../scenario.ts';
+
+const TROUBLES: AgentsMode[] = ['hang', 'slow', 'huge', 'garbage', 'error', 'reset'];
+const CHATTERS = 10;
+/** Messages of each chatter, and prompts of all citizens, a second. */
+const MESSAGES_HZ = 10;
+const PROMPTS_HZ = 10;
+const CITIZENS = 200;
+/** The contract gives a call 30 s; the rest is for queueing and storing. */
+const TOLD_MAX_MS = 35_000;
+/** A ratio of 1 means that nobody notices; the promise is ±20 %, the smoke's few samples show only gross breaches. */
+const SIZES = {
+  smoke: { windowMs: 1_500, rounds: 1, ratioMax: 3, recovers: false },
+  full: { windowMs: 10_000, rounds: 3, ratioMax: 1.2, recovers: true },
+};
+/** A ratio of times below this is noise of the clock and the scheduler, milliseconds. */
+const NEGLIGIBLE_MS = 5;
+
+const percentile = (values: number[], share: number) =>
+  values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? NaN;
+const median = (values: number[]) => percentile(values, 0.5);
+
+/** One message after the other at its rhythm, each timed to its acknowledgement; `window` collects what begins in it. */
+function startChat(sockets: TestSocket[], problems: string[]) {
+  let current: number[] | undefined;
+  let stopped = false;
+  const chats = sockets.map(async (socket, n) => {
+    await sleep((n * 1000) / MESSAGES_HZ / sockets.length);
+    for (let due = performance.now(); !stopped; due += 1000 / MESSAGES_HZ) {
+      await sleep(Math.max(0, due - performance.now()));
+      const samples = current;
+      const began = performance.now();
+      const answer = await socket.ack('room.message.send', { room_id: 'general', body: 'hello' });
+      samples?.push(performance.now() - began);
+      if (!answer.ok) problems.push(`chat: ${JSON.stringify(answer.error)}`);
+    }
+  });
+  return {
+    async window(ms: number): Promise<number[]> {
+      const samples: number[] = [];
+      current = samples;
+      await sleep(ms);
+      current = undefined;
+      return samples;
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all(chats);
+    },
+  };
+}
+
+/** Citizens ask their Second Me at a steady rate; 429 is a fair answer once their places are taken. */
+function startAsking(city: ChaosCity, problems: string[]) {
+  let stopped = false;
+  const asked: Promise<void>[] = [];
+  const ask = async (n: number) => {
+    const rest = createRest(city.nodes[n % city.nodes.length]!.url, await city.token(`u_${n % CITIZENS}`));
+    const { status } = await rest(
+      'POST',
+      '/secondme/invoke',
+      { prompt: `${n}` },
+      { Prefer: 'respond-async' },
+    );
+    if (status !== 202 && status !== 429) problems.push(`prompt ${n} was answered ${status}`);
+  };
+  const asking = (async () => {
+    for (let n = 0; !stopped; n++) {
+      asked.push(ask(n).catch((error: unknown) => void problems.push(`prompt ${n}: ${String(error)}`)));
+      await sleep(1000 / PROMPTS_HZ);
+    }
+  })();
+  return {
+    async stop() {
+      stopped = true;
+      await asking;
+      await Promise.all(asked);
+    },
+  };
+}
+
+/** Waits until the circuit is closed again: somebody gets a reply that is no fallback. */
+async function untilWell(db: Db): Promise<void> {
+  const [now] = await rows<{ now: string }>(db, 'select clock_timestamp() now');
+  const replied = () =>
+    rows(
+      db,
+      `select 1 from secondme_invocations where status = 'succeeded' and not fallback and finished_at > ? limit 1`,
+      [now!.now],
+    );
+  await until(async () => (await replied()).length > 0, 'the agent is asked again', 60_000);
+}
+
+export const agentsTrouble: Scenario = {
+  name: 'agents-trouble',
+  promise:
+    "Agents Core hanging, slow, huge, garbage, 5xx or reset: chat's p99 unchanged ±20 %, users told within 35 s",
+  async run({ size, log }) {
+    const { windowMs, rounds, ratioMax, recovers } = SIZES[size];
+    const city = await startChaosCity({ nodes: 2, workers: 2 });
+    const db = createDb(city.databaseUrl, createLogger('silent'));
+    const problems: string[] = [];
+    const figures: Record<string, number | string> = {};
+    const sockets: TestSocket[] = [];
+    try {
+      for (let n = 0; n < CHATTERS; n++) {
+        const { url } = city.nodes[n % city.nodes.length]!;
+        sockets.push(await connect(`${url}/rooms`, await city.token(`u_chatter_${n}`)));
+        await sockets[n]!.call('room.join', { room_id: 'general' });
+      }
+      const chat = startChat(sockets, problems);
+      const asking = startAsking(city, problems);
+      await chat.window(Math.min(windowMs, 3_000)); // warms up
+
+      /** Per trouble, and for one well window against the next: the ratios of p99 and of p50 of each turn. */
+      const ratios = new Map<string, { p99: number[]; p50: number[] }>();
+      const samples = new Map<string, number[]>();
+      const keep = (name: string, bad: number[], well: number[]) => {
+        const own = ratios.get(name) ?? { p99: [], p50: [] };
+        for (const [key, share] of [
+          ['p99', 0.99],
+          ['p50', 0.5],
+        ] as const) {
+          const [a, b] = [percentile(bad, share), percentile(well, share)];
+          own[key].push(Math.max(a, NEGLIGIBLE_MS) / Math.max(b, NEGLIGIBLE_MS));
+        }
+        ratios.set(name, own);
+        samples.set(name, [...(samples.get(name) ?? []), ...bad]);
+      };
+      for (let round = 0; round < rounds; round++) {
+        let before = await chat.window(windowMs);
+        for (const trouble of TROUBLES) {
+          city.agents.mode(trouble);
+          const bad = await chat.window(windowMs);
+          city.agents.mode('ok');
+          await city.agents.release();
+          if (recovers) await untilWell(db);
+          const after = await chat.window(windowMs);
+          keep(trouble, bad, [...before, ...after]);
+          keep('ok', after, before);
+          before = after;
+          log(
+            `${trouble}: p99 ${percentile(bad, 0.99).toFixed(1)} ms, after it ${percentile(after, 0.99).toFixed(1)} ms`,
+          );
+        }
+      }
+      await asking.stop();
+      await chat.stop();
+
+      // What two windows of an agent that is well differ by is what the machine cannot tell apart.
+      const noise = (key: 'p99' | 'p50') => {
+        const same = ratios.get('ok')![key].map((ratio) => Math.max(ratio, 1 / ratio));
+        return percentile(same, 0.75);
+      };
+      for (const [name, { p99, p50 }] of ratios) {
+        const all = samples.get(name)!;
+        figures[`${name}: p50 / p99 ms`] =
+          `${median(all).toFixed(1)} / ${percentile(all, 0.99).toFixed(1)} (${all.length})`;
+        figures[`${name}: p50 / p99 ratio`] = `${median(p50).toFixed(2)} / ${median(p99).toFixed(2)}`;
+        if (name === 'ok') continue;
+        for (const [key, values] of Object.entries({ p50, p99 }) as ['p50' | 'p99', number[]][]) {
+          if (median(values) > ratioMax * noise(key)) {
+            problems.push(
+              `${name}: ${key} of chat is ${median(values).toFixed(2)} times that of an agent that is well`,
+            );
+          }
+        }
+      }
+      figures['noise p50 / p99'] = `${noise('p50').toFixed(2)} / ${noise('p99').toFixed(2)}`;
+
+      const none = async () =>
+        (await rows(db, 'select 1 from secondme_invocations where finished_at is null limit 1')).length === 0;
+      await until(none, 'everybody is told', 60_000).catch((error: unknown) => problems.push(String(error)));
+      const [told] = await rows<{ longest: number; fallbacks: number; total: number; failed: number }>(
+        db,
+        `select max(extract(epoch from finished_at - created_at) * 1000)::float longest, count(*) total,
+           count(*) filter (where fallback) fallbacks, count(*) filter (where status <> 'succeeded') failed
+         from secondme_invocations`,
+      );
+      figures['prompts / fallbacks'] = `${told!.total} / ${told!.fallbacks}`;
+      figures['told, max ms'] = Math.round(told!.longest);
+      if (told!.longest > TOLD_MAX_MS)
+        problems.push(`somebody was told after ${Math.round(told!.longest)} ms`);
+      if (told!.failed > 0) problems.push(`${told!.failed} prompts ended without a reply`);
+      problems.push(...city.accidents());
+      return { figures, problems };
+    } finally {
+      for (const socket of sockets) socket.close();
+      await db.destroy();
+      await city.stop();
+    }
+  },
+};

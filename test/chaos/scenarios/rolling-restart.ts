@@ -1,0 +1,228 @@
+/** A deploy in the middle of the day: every node is stopped and started again in turn while everybody talks. */
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Message } from '../../../src/contract/messages.ts';
+import { createRest } from '../../support/rest.ts';
+import { until } from '../../support/until.ts';
+import { startChaosCity } from '../city.ts';
+import type { ChaosCity, Member } from '../city.ts';
+import { startClient } from '../clients.ts';
+import type { Client } from '../clients.ts';
+import { checkLog } from '../invariants.ts';
+import type { StoredRoom } from '../invariants.ts';
+import { createLedger } from '../ledger.ts';
+import { createRandom } from '../random.ts';
+import type { Scenario, ScenarioResult, Size } from '../scenario.ts';
+
+/** Messages a second over all clients; how often each node is restarted; how many errors pass. */
+const SIZES = {
+  // A thousand sends do not tell 0.1 % from 0.3 %.
+  smoke: { rate: 60, rounds: 1, clients: 24, rooms: 12, errorsMax: 0.003 },
+  full: { rate: 200, rounds: 2, clients: 40, rooms: 20, errorsMax: 0.001 },
+};
+/** Between a node that is back and the next that goes, as a deploy waits for what it has just started. */
+const PAUSE_MS = 1_500;
+const CHECK_EVERY_MS = 200;
+const SETTLE_MS = 30_000;
+
+/**
+ * An operator's sticky load balancer, which a default client needs for its first requests, as one address for each
+ * client: it leads to the same node for as long as that is ready, then to the next that is.
+ */
+function createEntrances(nodes: Member[]) {
+  const ready = new Set(nodes);
+  const open = new Set<Socket>();
+  const servers: ReturnType<typeof createServer>[] = [];
+  const check = async (node: Member) => {
+    const signal = AbortSignal.timeout(1_000);
+    const up = await fetch(`${node.url}/health/ready`, { signal }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (up) ready.add(node);
+    else ready.delete(node);
+  };
+  const checking = setInterval(() => void Promise.all(nodes.map(check)), CHECK_EVERY_MS);
+
+  return {
+    async open(): Promise<string> {
+      let at = servers.length % nodes.length;
+      const server = createServer((client) => {
+        for (let tries = 0; tries < nodes.length && !ready.has(nodes[at]!); tries++)
+          at = (at + 1) % nodes.length;
+        const node = nodes[at]!;
+        const upstream = connect(Number(new URL(node.url).port), '127.0.0.1');
+        for (const [from, to] of [
+          [client, upstream],
+          [upstream, client],
+        ] as const) {
+          open.add(from);
+          from.setNoDelay(true);
+          from.on('error', () => {
+            if (from === upstream) ready.delete(node);
+            to.destroy();
+          });
+          from.on('close', () => {
+            open.delete(from);
+            to.destroy();
+          });
+          from.pipe(to);
+        }
+      });
+      servers.push(server);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    },
+    close(): void {
+      clearInterval(checking);
+      for (const server of servers) server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+type Rest = ReturnType<typeof createRest>;
+
+async function readRoom(rest: Rest, id: string): Promise<StoredRoom> {
+  const { room } = (await rest('GET', `/city/rooms/${id}`)).body;
+  const messages: Message[] = [];
+  for (let more = true; more;) {
+    const since = messages.at(-1)?.change_seq ?? 0;
+    const { body } = await rest('GET', `/city/rooms/${id}/messages?since=${since}&limit=200`);
+    messages.push(...body.messages);
+    more = body.has_more;
+  }
+  return { id, last_seq: room.last_seq, last_change_seq: room.last_change_seq, messages };
+}
+
+async function restartAll(city: ChaosCity, size: Size, log: (line: string) => void): Promise<ScenarioResult> {
+  const { rate, rounds, clients: crowd, rooms: count, errorsMax } = SIZES[size];
+  const problems: string[] = [];
+  const ledger = createLedger();
+  const random = createRandom(3);
+  const entrances = createEntrances(city.nodes);
+  const rest = createRest(await entrances.open(), await city.token('u_auditor'));
+  const rooms: string[] = [];
+  for (let n = 0; n < count; n++) {
+    rooms.push((await rest('POST', '/city/rooms', { name: `Deploy ${n}` })).body.id as string);
+  }
+  const people: { rooms: string[]; client: Client }[] = [];
+  for (let n = 0; n < crowd; n++) {
+    const userId = `u_deploy_${n}`;
+    const own = [rooms[n % count]!, rooms[(n + 1) % count]!];
+    people.push({
+      rooms: own,
+      client: startClient({
+        url: await entrances.open(),
+        token: await city.token(userId, { name: `Person ${n}` }),
+        userId,
+        rooms: own,
+        ledger,
+        random,
+        // What a default client does.
+        transports: ['polling', 'websocket'],
+        careless: false,
+      }),
+    });
+  }
+  let reconnects = 0;
+  const reasons = new Map<string, number>();
+  let talking = true;
+  const drains: number[] = [];
+  try {
+    await until(
+      () => people.every(({ client }) => client.isCurrent()),
+      'every client has its rooms',
+      SETTLE_MS,
+    );
+    for (const { client } of people) {
+      client.socket.on('disconnect', (reason) => {
+        reconnects += 1;
+        reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+      });
+    }
+
+    // As people do, each speaks at its own moments and not twice at once, acknowledged or not.
+    const from = performance.now();
+    const speakers = people.map(async ({ client, rooms: own }) => {
+      const gap = (1_000 * people.length) / rate;
+      let next = performance.now() + random() * gap;
+      for (let n = 0; talking; n++) {
+        await sleep(Math.max(next - performance.now(), 0));
+        next += gap * (0.5 + random());
+        if (talking) client.send(own[n % own.length]!);
+      }
+    });
+
+    for (let round = 1; round <= rounds; round++) {
+      for (const node of city.nodes) {
+        await sleep(PAUSE_MS);
+        const asked = performance.now();
+        const code = await node.kill('SIGTERM');
+        drains.push(performance.now() - asked);
+        if (code !== 0) problems.push(`${node.name} exited with ${code} in round ${round}`);
+        await node.start();
+        log(`${node.name} is back, round ${round}; it took ${Math.round(drains.at(-1)!)} ms to stop`);
+      }
+    }
+    await sleep(PAUSE_MS);
+    talking = false;
+    await Promise.all(speakers);
+    const lasted = performance.now() - from;
+    const settled = (what: string, done: () => boolean) =>
+      until(done, what, SETTLE_MS).catch((error: unknown) => void problems.push(String(error)));
+    await settled('everything is acknowledged', () => people.every(({ client }) => client.pending() === 0));
+    const stored = await Promise.all(rooms.map((id) => readRoom(rest, id)));
+    const heads = new Map(stored.map(({ id, last_change_seq }) => [id, last_change_seq]));
+    await settled('every reader has seen the end of its rooms', () =>
+      ledger.views.every(({ room, seen }) => seen >= heads.get(room)!),
+    );
+
+    problems.push(...checkLog(ledger, stored).map(({ invariant, what }) => `${invariant}: ${what}`));
+    problems.push(...ledger.refusals.map((refusal) => `not retryable: ${refusal}`), ...city.accidents());
+    const sends = ledger.sends.length;
+    const errors = ledger.sends.reduce((sum, { attempts }) => sum + attempts - 1, 0);
+    if (errors > sends * errorsMax) problems.push(`${errors} of ${sends} sends had to be repeated`);
+    const waits = ledger.sends
+      .map(({ sentAt, ackedAt = Infinity }) => ackedAt - sentAt)
+      .sort((a, b) => a - b);
+    const deliveries = ledger.views.flatMap(({ sessions }) => sessions.flatMap(({ live }) => live)).length;
+    return {
+      problems,
+      figures: {
+        restarts: drains.length,
+        sends,
+        'sends a second': Math.round((sends / lasted) * 1_000),
+        'live deliveries': deliveries,
+        reconnects: `${reconnects} (${[...reasons].map(([reason, times]) => `${reason} ${times}`).join(', ')})`,
+        errors,
+        'errors %': Number(((errors / sends) * 100).toFixed(3)),
+        'slowest stop, ms': Math.round(Math.max(...drains)),
+        'ack p50, ms': Math.round(waits[Math.floor(waits.length / 2)]!),
+        'ack p99, ms': Math.round(waits[Math.floor(waits.length * 0.99)]!),
+        'slowest ack, ms': Math.round(waits.at(-1)!),
+      },
+    };
+  } finally {
+    talking = false;
+    for (const { client } of people) client.close();
+    entrances.close();
+  }
+}
+
+export const rollingRestart: Scenario = {
+  name: 'rolling-restart',
+  promise:
+    'All nodes restarted in turn under load: nothing lost, repeated or reordered, errors < 0.1 %, all retryable',
+  async run({ size, log }) {
+    const city = await startChaosCity({ nodes: 3, workers: 0 });
+    try {
+      return await restartAll(city, size, log);
+    } finally {
+      await city.stop();
+    }
+  },
+};
