@@ -217,7 +217,7 @@ describe('a ban', () => {
       'a send that has looked and not yet written',
       (id: string) => ['select from city_room_heads where room_id = $1 for update', [id]],
     ],
-    ['a membership', (id: string, userId: string) => ['select city_join($1, $2)', [id, userId]]],
+    ['a membership', (id: string, userId: string) => ['select city_join($1, array[$2])', [id, userId]]],
   ] as const)('waits for %s on its way, and lets none commit after it', async (_, act) => {
     const { id, path, userId, act: moderate } = await scene();
     const [statement, values] = act(id, userId) as [string, string[]];
