@@ -10,7 +10,7 @@ import { createRandom } from './random.ts';
 const ROOMS = 40;
 /** Few enough that what is kept of each is all there early on. */
 const USERS = 500;
-const AT_ONCE = 60;
+const AT_ONCE = 20;
 const ROUND_MS = 60_000;
 const QUIET_MS = 3_000;
 /** Samples before this share of the run are warm-up. */
