@@ -112,6 +112,7 @@ export const FAULTS: Fault[] = [
     id: 'F3-wiped',
     name: 'Redis is wiped (FLUSHALL)',
     lasts: { smoke: 4, full: 10 },
+    takes: 'redis',
     async strike({ city }) {
       const redis = new Redis(city.redisUrl);
       await redis.flushall();

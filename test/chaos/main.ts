@@ -23,7 +23,8 @@ const USAGE = `npm run chaos [-- options]
   --soak            an hour of clients that come and go, with the heap measured
   --only A,B        only these faults and scenarios, by id or name
   --seed N          the seed; random when absent
-  --minutes N       another length for --full (of each seed) and --soak`;
+  --minutes N       another length for --full (of each seed) and --soak
+  --report NAME     where the report goes, docs/chaos/NAME.md; a run at full size has one anyway`;
 
 const { values: given } = parseArgs({
   options: {
@@ -33,6 +34,7 @@ const { values: given } = parseArgs({
     only: { type: 'string' },
     seed: { type: 'string' },
     minutes: { type: 'string' },
+    report: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -128,7 +130,8 @@ if (given.soak) await soakFor(Number(given.minutes ?? 60));
 else if (given.full) await overlaps(Number(given.minutes ?? 15));
 else await each(given.smoke ? 'smoke' : 'full');
 
-const name = given.soak ? 'soak' : given.full ? 'overlaps' : 'faults';
+const whole = !given.smoke && !given.only && !given.minutes;
+const name = given.report ?? (!whole ? undefined : given.soak ? 'soak' : given.full ? 'overlaps' : 'faults');
 log(render(run));
-if (!given.smoke && !given.only && !given.minutes) log(`report: ${await writeReport(name, run)}`);
+if (name) log(`report: ${await writeReport(name, run)}`);
 process.exit(held(run) ? 0 : 1);

@@ -18,8 +18,8 @@ import type { Scenario, ScenarioResult, Size } from '../scenario.ts';
 
 /** Messages a second over all clients; how often each node is restarted; how many errors pass. */
 const SIZES = {
-  // A thousand sends do not tell 0.1 % from 0.3 %.
-  smoke: { rate: 60, rounds: 1, clients: 24, rooms: 12, errorsMax: 0.003 },
+  // A thousand sends do not tell 0.1 % from 0.3 %, and a busy machine has more of them on the way.
+  smoke: { rate: 60, rounds: 1, clients: 24, rooms: 12, errorsMax: 0.01 },
   full: { rate: 200, rounds: 2, clients: 40, rooms: 20, errorsMax: 0.001 },
 };
 /** Between a node that is back and the next that goes, as a deploy waits for what it has just started. */
