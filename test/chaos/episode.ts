@@ -139,8 +139,12 @@ export async function runEpisode(
     await strike(city, strikes, random);
     const healedAt = performance.now();
     await Promise.all(
-      probes.map((probe) => until(() => probe.successAfter(healedAt) !== undefined, probe.name, settleMs)),
-    ).catch((error: unknown) => breach('I9', String(error)));
+      probes.map((probe) =>
+        until(() => probe.successAfter(healedAt) !== undefined, probe.name, settleMs).catch(
+          (error: unknown) => breach('I9', `${String(error)}; it got: ${probe.last()}`),
+        ),
+      ),
+    );
     const recoveries = probes.map((probe) => probe.successAfter(healedAt));
     const recoveryMs = recoveries.includes(undefined)
       ? null
@@ -324,6 +328,7 @@ function startLoad({ load, clients, random, rooms, ledger, city, balancer, tag }
 /** Asks one node, past the balancer, for a new message five times a second, and notes when that worked. */
 function startProbe(node: Member, room: string, token: string, tag: string) {
   const successes: number[] = [];
+  let last = 'nothing';
   let going = true;
   let n = 0;
   const attempt = async () => {
@@ -334,15 +339,22 @@ function startProbe(node: Member, room: string, token: string, tag: string) {
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(REST_MS),
-    }).catch(() => undefined);
-    if (response?.status === 201) successes.push(began);
-    await response?.arrayBuffer().catch(() => undefined);
+    }).catch((error: unknown) => error as Error);
+    last =
+      response instanceof Response
+        ? `${response.status}`
+        : `${response.message} ${String(response.cause ?? '')}`;
+    if (!(response instanceof Response)) return;
+    if (response.status === 201) successes.push(began);
+    await response.arrayBuffer().catch(() => undefined);
   };
   const ended = (async () => {
     while (going) await Promise.all([attempt(), sleep(200)]);
   })();
   return {
     name: `${node.name} takes a message after the heal`,
+    /** What it got last: a status, or why there was none. */
+    last: () => last,
     /** When the first success that began after `moment` began. */
     successAfter: (moment: number) => successes.find((at) => at >= moment),
     async stop(): Promise<void> {
