@@ -15,18 +15,25 @@ import { createFeedJob } from './feed/feed.job.ts';
 import { feedRoutes } from './feed/feed.routes.ts';
 import { createFeed } from './feed/feed.service.ts';
 import { attachFeed } from './feed/feed.socket.ts';
+import { feedSections, forgetTimeline } from './feed/personal.ts';
 import { homeRoutes } from './home/home.routes.ts';
 import { createEnqueue, JOB_NAMES, startJobs } from './jobs.ts';
 import { matrixRoutes } from './matrix/matrix.routes.ts';
 import { createMatrixClient } from './matrix/matrix.client.ts';
+import { createEraser } from './me/eraser.ts';
+import { createErasures } from './me/erasures.ts';
+import { createExports } from './me/export.ts';
+import { meRoutes } from './me/me.routes.ts';
 import { messageRoutes } from './messages/messages.routes.ts';
 import { createMessages } from './messages/messages.service.ts';
 import { attachMessages } from './messages/messages.socket.ts';
+import { forgetMessages, messageSections } from './messages/personal.ts';
 import { createTyping } from './messages/typing.ts';
 import { createFilters } from './moderation/filters.ts';
 import { createModerationLog } from './moderation/moderation.log.ts';
 import { moderationRoutes } from './moderation/moderation.routes.ts';
 import { createModeration } from './moderation/moderation.service.ts';
+import { forgetModeration, moderationSections } from './moderation/personal.ts';
 import { createRemovals } from './moderation/removals.ts';
 import { createReports } from './moderation/reports.service.ts';
 import { createAddresses } from './platform/addresses.ts';
@@ -57,12 +64,15 @@ import { cutSlowReaders } from './platform/slow-readers.ts';
 import { serveWebPage } from './platform/web-page.ts';
 import { createNodeLease } from './presence/node-lease.ts';
 import { createOccupancy } from './presence/occupancy.ts';
+import { forgetPresence, presenceSections } from './presence/personal.ts';
 import { presenceRoutes } from './presence/presence.routes.ts';
 import { createPresence } from './presence/presence.service.ts';
 import { attachPresence } from './presence/presence.socket.ts';
 import { createProducer } from './platform/queue.ts';
+import { createRetention } from './retention/retention.ts';
 import { createRoomLog } from './room-log/room-log.ts';
 import { createRoomCare } from './rooms/care.service.ts';
+import { forgetMemberships, forgetRooms, roomSections } from './rooms/personal.ts';
 import { createRoomNotices } from './rooms/room-notices.ts';
 import { roomRoutes } from './rooms/rooms.routes.ts';
 import { createRooms } from './rooms/rooms.service.ts';
@@ -70,11 +80,13 @@ import { attachRooms } from './rooms/rooms.socket.ts';
 import { createSubscriptions } from './rooms/subscriptions.ts';
 import { deadInvocationRoutes } from './second-me/dead.routes.ts';
 import { createDeadInvocations } from './second-me/dead.service.ts';
+import { createForgetSecondMe, secondMeSections } from './second-me/personal.ts';
 import { createSecondMeJob } from './second-me/second-me.job.ts';
 import { createSecondMeNews } from './second-me/second-me.news.ts';
 import { secondMeRoutes } from './second-me/second-me.routes.ts';
 import { createSecondMe } from './second-me/second-me.service.ts';
 import { attachSecondMe } from './second-me/second-me.socket.ts';
+import { forgetProfile, profileSections } from './users/personal.ts';
 import { createUsers } from './users/users.service.ts';
 
 /** One batch is in flight at a time; the second is for the one that follows a connection that broke. */
@@ -142,6 +154,22 @@ export function createApp(config: Config, log: Logger) {
         const graceMs = config.shutdownGraceMs / 2;
         await Promise.all([workers.close(graceMs), secondMeJob.stop(graceMs * 0.8)]);
       });
+      const forget = [
+        createForgetSecondMe(news),
+        forgetMessages,
+        forgetRooms,
+        forgetTimeline,
+        forgetMemberships,
+        forgetModeration,
+        forgetProfile,
+        forgetPresence,
+      ];
+      const eraser = createEraser({ db, redis, rooms: io.rooms, forget, log });
+      eraser.start();
+      lifecycle.add('eraser', () => eraser.stop());
+      const retention = createRetention({ db, ...config.retention, log });
+      retention.start();
+      lifecycle.add('retention', () => retention.stop());
     }
     if (!config.serves) return openOps();
 
@@ -149,6 +177,18 @@ export function createApp(config: Config, log: Logger) {
     const tokens = createTokens(config.jwt);
     const users = createUsers({ db, log });
     const logouts = createLogouts({ db, namespace: io.rooms, log });
+    const erasures = createErasures({ db, namespace: io.rooms, log });
+    erasures.onChange(users.forget);
+    const sections = [
+      profileSections,
+      presenceSections,
+      roomSections,
+      messageSections,
+      feedSections,
+      moderationSections,
+      secondMeSections,
+    ];
+    const exports = createExports({ db, redis, sections: sections.flat() });
     const hub = createFeedHub({ db, rooms: io.rooms, log });
     const feed = createFeed({ db, log, newId, enqueue, nudge: hub.nudge });
     const secondMe = createSecondMe({ db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId });
@@ -218,7 +258,7 @@ export function createApp(config: Config, log: Logger) {
     const addressOf = createAddresses(config.trustProxyHops);
     const admission = createAdmission({ on, caps, limits, addressOf, metrics });
     admission.guard(io);
-    const socketAuth = createSocketAuth({ tokens, users, logouts, admission });
+    const socketAuth = createSocketAuth({ tokens, users, logouts, erasures, admission });
     const edge = { log, metrics, limits, addressOf, authorise: createAuthorise({ db, users }) };
     const roomEvents = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
     attachRooms({ gateway: roomEvents, rooms, subscriptions });
@@ -254,7 +294,7 @@ export function createApp(config: Config, log: Logger) {
     });
 
     // ── the edges: REST
-    const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users, logouts }) };
+    const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users, logouts, erasures }) };
     const { route, mount } = createRoutes(httpEdge);
     healthRoutes(route, health);
     docRoutes(route, config.production);
@@ -267,6 +307,7 @@ export function createApp(config: Config, log: Logger) {
     secondMeRoutes(route, secondMe);
     matrixRoutes(route, { matrix, presence });
     logoutRoute(route, logouts);
+    meRoutes(route, { erasures, exports });
     if (!config.production) devTokenRoute(route, tokens);
     mount(app);
     serveDocs(app);
@@ -290,6 +331,7 @@ export function createApp(config: Config, log: Logger) {
 
     // ── and it runs
     lifecycle.add('logouts', await logouts.start());
+    lifecycle.add('erasures', await erasures.start());
     await lease.start();
     lifecycle.add('lease', () => lease.stop());
     await presence.start();
@@ -311,6 +353,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
     publicPort = await http.listen(config.port);
     lifecycle.add('http server', () => http.close());
+    lifecycle.add('exports', () => exports.stop());
     await openOps();
     drain = async () => {
       health.drain();

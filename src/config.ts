@@ -31,6 +31,16 @@ const count = (fallback: number) =>
     .refine((value) => /^[1-9]\d{0,6}$/.test(value), 'must be a whole number from 1 to 9999999')
     .transform(Number);
 
+/** Whole days; unset: for ever. */
+const days = z
+  .string()
+  .refine(
+    (value) => /^[1-9]\d{0,4}$/.test(value),
+    'must be whole days, 1–99999; leave it out to keep everything',
+  )
+  .transform(Number)
+  .optional();
+
 const list = z
   .string()
   .default('')
@@ -135,6 +145,8 @@ const Environment = z.object({
     ),
   ),
   FILTER_LINKS: linkFilter,
+  RETENTION_MESSAGES_DAYS: days,
+  RETENTION_FEED_DAYS: days,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   SHUTDOWN_GRACE_MS: z
     .string()
@@ -224,6 +236,7 @@ export function readConfig(env: Given = process.env) {
     matrixUrl: e.MATRIX_HOMESERVER_URL,
     defaultRooms: e.CITY_DEFAULT_ROOMS,
     filters: { words: e.FILTER_WORDS, links: e.FILTER_LINKS },
+    retention: { messagesDays: e.RETENTION_MESSAGES_DAYS, feedDays: e.RETENTION_FEED_DAYS },
     logLevel: e.LOG_LEVEL,
     shutdownGraceMs: e.SHUTDOWN_GRACE_MS,
   };

@@ -52,6 +52,7 @@ export const RULES = {
   'presence.use': { allow: 'everyone', unless: [] },
   'second_me.use': { allow: 'everyone', unless: [] },
   'token.manage': { allow: 'everyone', unless: [] },
+  'me.manage': { allow: 'everyone', unless: [] },
 
   'room.create': { allow: 'everyone', unless: [] },
   'room.read': { allow: 'everyone', unless: [BANNED] },
@@ -157,6 +158,8 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
 
   'auth.refresh': 'token.manage',
   logoutEverywhere: 'token.manage',
+  exportMe: 'me.manage',
+  eraseMe: 'me.manage',
 };
 
 const ROLES: ReadonlySet<string> = new Set(Role.options);

@@ -2,10 +2,12 @@
 import { AppError, toAppError } from '../platform/errors.ts';
 import type { Admission } from '../platform/admission.ts';
 import type { ClientEvents, PRESENCE_CLIENT_EVENTS } from '../contract/events.ts';
+import type { Erasures } from '../me/erasures.ts';
 import { ackError } from '../platform/gateway.ts';
 import type { Gateway } from '../platform/gateway.ts';
 import type { AnySocket } from '../platform/io.ts';
 import type { Users } from '../users/users.service.ts';
+import type { Caller } from './caller.ts';
 import type { Logouts } from './logouts.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -19,10 +21,11 @@ interface SocketAuthDeps {
   tokens: Tokens;
   users: Users;
   logouts: Logouts;
+  erasures: Erasures;
   admission: Admission;
 }
 
-export function createSocketAuth({ tokens, users, logouts, admission }: SocketAuthDeps) {
+export function createSocketAuth({ tokens, users, logouts, erasures, admission }: SocketAuthDeps) {
   const timers = new Map<string, NodeJS.Timeout>();
   /** The connected sockets of both namespaces, by user. */
   const live = new Map<string, Set<AnySocket>>();
@@ -42,11 +45,13 @@ export function createSocketAuth({ tokens, users, logouts, admission }: SocketAu
     timers.set(socket.id, setTimeout(onTime, Math.min(Math.max(wait, 0), LONGEST_TIMER_MS)));
   };
 
-  logouts.onLogout((userId) => {
-    for (const socket of live.get(userId) ?? []) {
-      if (logouts.isVoid(socket.data.caller)) socket.disconnect();
-    }
-  });
+  /** Whether the caller's token still lets them in. */
+  const counts = (caller: Caller) => !logouts.isVoid(caller) && erasures.admits(caller);
+  const disconnectVoid = (userId: string) => {
+    for (const socket of live.get(userId) ?? []) if (!counts(socket.data.caller)) socket.disconnect();
+  };
+  logouts.onLogout(disconnectVoid);
+  erasures.onChange(disconnectVoid);
 
   return {
     /** Namespace middleware: refuses the handshake with the error code in `data.code`. */
@@ -56,6 +61,7 @@ export function createSocketAuth({ tokens, users, logouts, admission }: SocketAu
         const { token } = socket.handshake.auth as { token?: unknown };
         const caller = await tokens.verify(token);
         logouts.check(caller);
+        erasures.check(caller);
         socket.data.caller = caller;
         await admission.enter(socket);
         users.remember(caller);
@@ -66,7 +72,7 @@ export function createSocketAuth({ tokens, users, logouts, admission }: SocketAu
       }
     },
 
-    /** Watches over a connected socket until it goes: its clock, and whether its user logs out. */
+    /** Watches over a connected socket until it goes: its clock, and whether its user logs out or is erased. */
     start(socket: AnySocket): void {
       const { caller } = socket.data;
       const sockets = live.get(caller.id) ?? new Set();
@@ -79,7 +85,7 @@ export function createSocketAuth({ tokens, users, logouts, admission }: SocketAu
         if (sockets.size === 0) live.delete(caller.id);
       });
       // The logout may have come between the handshake and this.
-      if (logouts.isVoid(caller)) socket.disconnect();
+      if (!counts(caller)) socket.disconnect();
     },
 
     /**
@@ -92,6 +98,7 @@ export function createSocketAuth({ tokens, users, logouts, admission }: SocketAu
         throw new AppError('forbidden', 'The token belongs to another user.');
       }
       logouts.check(caller);
+      erasures.check(caller);
       users.remember(caller);
       for (const namespace of ['/rooms', '/presence']) {
         for (const other of socket.nsp.server.of(namespace).sockets.values()) {

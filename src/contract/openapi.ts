@@ -85,7 +85,7 @@ export function openapi(calls: Record<string, RestCall> = REST): Json {
       title: 'DAARION City',
       version: '1',
       description:
-        'Rooms, presence, feed and Second Me. Every path under /city, /secondme, /internal and /auth is also served under /v1.',
+        'Rooms, presence, feed and Second Me. Every path under /city, /secondme, /internal, /auth and /me is also served under /v1.',
     },
     paths,
     components: {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DevToken, IssuedToken, LoggedOut } from './auth.ts';
 import { FeedEvent, Home, ListFeed } from './feed.ts';
 import { MatrixPresence, MatrixPresenceSet } from './matrix.ts';
+import { Erasing, PersonalExport } from './me.ts';
 import { EditMessage, ListMessages, Message, MessagePage, SendMessage } from './messages.ts';
 import {
   HandleReport,
@@ -304,6 +305,20 @@ export const REST = {
     summary:
       'Make every token void that you were issued so far and disconnect their sockets; the answer comes when new ones count.',
     answers: { 200: LoggedOut },
+  }),
+  exportMe: call({
+    method: 'get',
+    path: '/me/export',
+    summary:
+      'Everything that the city keeps about you, streamed. Read in pages, hence no single moment; one at a time.',
+    answers: { 200: PersonalExport },
+  }),
+  eraseMe: call({
+    method: 'delete',
+    path: '/me',
+    summary:
+      'Erase everything about you. Your tokens are void and your sockets disconnected at once; until it is finished, within a minute, whoever signs in as you is answered `conflict`. The same answer when repeated.',
+    answers: { 202: Erasing },
   }),
   devToken: call({
     method: 'post',

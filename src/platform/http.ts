@@ -4,6 +4,8 @@ import express from 'express';
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
 import helmet from 'helmet';
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
 import type { AddressOf } from './addresses.ts';
 import type { Authorise } from '../auth/authorise.ts';
@@ -18,6 +20,8 @@ import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
 export const BODY_LIMIT = '64kb';
+/** A reader of a stream that takes nothing for so long is cut. */
+const STALLED_MS = 30_000;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 declare module 'express-serve-static-core' {
@@ -33,8 +37,8 @@ interface HttpEdge {
   metrics: Metrics;
   limits: Limits;
   addressOf: AddressOf;
-  /** Finds the caller behind the Authorization header. */
-  authenticate(request: Request): Promise<Caller>;
+  /** Finds the caller behind the Authorization header of the call `name`. */
+  authenticate(request: Request, name: RestName): Promise<Caller>;
   authorise: Authorise;
 }
 
@@ -47,10 +51,18 @@ interface RestInput<C extends RestCall> {
   request: Request;
 }
 
+/** Pieces of a JSON document, and what breaks it off. */
+interface RestStream {
+  pieces: AsyncGenerator<string>;
+  signal: AbortSignal;
+}
+
 export interface RestAnswer {
   status?: number;
   headers?: Record<string, string>;
-  body: unknown;
+  body?: unknown;
+  /** In place of a body. */
+  stream?: RestStream;
 }
 
 export type RestHandler<C extends RestCall> = (input: RestInput<C>) => Promise<RestAnswer> | RestAnswer;
@@ -132,6 +144,29 @@ async function readBody(request: Request, response: Response): Promise<unknown> 
   return request.body;
 }
 
+/**
+ * Writes a document as its reader takes it. What fails before the first piece is answered like any error; after it
+ * the connection is destroyed, so that no part of a document looks like all of it.
+ */
+async function answerStream(response: Response, { pieces, signal }: RestStream): Promise<void> {
+  try {
+    const first = await pieces.next();
+    async function* all() {
+      if (!first.done) yield first.value;
+      yield* pieces;
+    }
+    response.type('application/json').setTimeout(STALLED_MS, () => response.destroy());
+    await pipeline(Readable.from(all(), { highWaterMark: 1 }), response, { signal });
+  } catch (error) {
+    // Its reader has gone, or its node goes.
+    const { code, name } = error as { code?: unknown; name?: unknown };
+    if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && name !== 'AbortError') throw error;
+    response.locals.log.debug({ err: error }, 'a stream was broken off');
+  } finally {
+    await pieces.return(undefined);
+  }
+}
+
 /** An express app with request ids, logs, metrics and security headers, and nothing to serve yet. */
 export function createHttpApp(
   { log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>,
@@ -210,7 +245,7 @@ export function createRoutes(edge: HttpEdge) {
       const address = edge.addressOf(request);
       // What is at the root only is for orchestrators and documentation, and costs nothing.
       if (call.versioned) await edge.limits.take('request_address', address);
-      const caller = call.auth ? await edge.authenticate(request) : undefined;
+      const caller = call.auth ? await edge.authenticate(request, name) : undefined;
       if (caller) response.locals.caller = caller;
       if (call.versioned) await edge.limits.take(limit, caller?.id ?? address);
       const params = call.params.safeParse({ ...request.params });
@@ -222,10 +257,9 @@ export function createRoutes(edge: HttpEdge) {
       const { requestId } = response.locals;
       const input = { params: params.data, query, body, caller, requestId, request };
       const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
-      response
-        .status(answer.status ?? 200)
-        .set({ 'Cache-Control': 'no-store', ...answer.headers })
-        .json(answer.body);
+      response.status(answer.status ?? 200).set({ 'Cache-Control': 'no-store', ...answer.headers });
+      if (answer.stream) await answerStream(response, answer.stream);
+      else response.json(answer.body);
     };
     router[call.method](call.path, listener);
   };

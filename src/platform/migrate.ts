@@ -7,6 +7,7 @@ import * as deadInvocations from '../../migrations/0003_dead_invocations.ts';
 import * as changeIds from '../../migrations/0004_change_ids.ts';
 import * as moderation from '../../migrations/0005_moderation.ts';
 import * as logout from '../../migrations/0006_logout.ts';
+import * as me from '../../migrations/0007_me.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -16,6 +17,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0004_change_ids': changeIds,
   '0005_moderation': moderation,
   '0006_logout': logout,
+  '0007_me': me,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

@@ -141,6 +141,20 @@ export const SCRIPTS = {
     settle(ARGV[1], true)
     ${ANSWER}`,
 
+  cityForget: `${CLOCK}${LOG}${SETTLE}
+    local user = ARGV[1]
+    local found = 0
+    for _, conn in ipairs(redis.call('HKEYS', P..'leases:'..user)) do
+      remove(user, conn)
+      found = found + 1
+    end
+    settle(user, false)
+    -- What a connection that still lives closes later is counted below nothing, and then not kept (shut).
+    for _, room in ipairs(redis.call('HKEYS', 'city:open:user:'..user)) do
+      redis.call('HDEL', 'city:open:room:'..room, user)
+    end
+    return found + redis.call('DEL', P..'seen:'..user, 'city:open:user:'..user, 'presence:user:'..user)`,
+
   cityReap: `${CLOCK}${LOG}${SETTLE}${OCCUPANCY}
     local run, limit, calmFor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
     local held = redis.call('EXISTS', 'city:lease:'..run)

@@ -23,6 +23,8 @@ export interface ScriptCalls {
   ): Promise<[string, RawTransition[], [string, string, number][], number, number]>;
   /** epoch, version, calm, [user, last seen]… online and away (to the index `last`, -1 for all), how many of each. */
   citySnapshot(last: number): Promise<[string, number, number, string[], string[], number, number]>;
+  /** How much was known of the user. */
+  cityForget(user: string): Promise<number>;
   /** For each user: status, last seen, rooms open. */
   cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[]][]>;
   /** Whether the lease was still held. */

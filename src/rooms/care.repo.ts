@@ -65,14 +65,11 @@ export async function findEnded(db: Db): Promise<string | undefined> {
  * of nodes may be at it. Returns whether there may be more.
  */
 export async function purgeBatch(db: Db, roomId: string, size: number): Promise<boolean> {
-  const count = async (sql: string) => {
+  const count = async (sql: string, also = '') => {
     const [{ n } = { n: 0 }] = await rows<{ n: number }>(
       db,
-      `with done as (${sql} returning 1) select count(*) n from done`,
-      {
-        roomId,
-        size,
-      },
+      `with done as (${sql} returning *) ${also} select count(*) n from done`,
+      { roomId, size },
     );
     return n;
   };
@@ -81,12 +78,16 @@ export async function purgeBatch(db: Db, roomId: string, size: number): Promise<
       and not exists (select from city_room_heads where room_id = :roomId)   -- a new room of that id is not ours
       limit :size for update skip locked))`;
   const removed = await count(
-    `update city_feed_events set removed_at = now(), tx = pg_current_xact_id(), payload = '{}'
+    `update city_feed_events set removed_at = now(), tx = pg_current_xact_id(), payload = '{}', user_id = null
      where ${some('city_feed_events', 'and removed_at is null')}`,
   );
   if (removed > 0) return true;
-  let gone = 0;
-  for (const table of ['city_timelines', 'city_room_messages', 'city_room_members', 'city_read_marks']) {
+  // Whose an event was that was removed earlier could not be found any more without its message.
+  let gone = await count(
+    `delete from city_room_messages where ${some('city_room_messages')}`,
+    ', events as (update city_feed_events set user_id = null where message_id in (select id from done))',
+  );
+  for (const table of ['city_timelines', 'city_room_members', 'city_read_marks']) {
     gone += await count(`delete from ${table} where ${some(table)}`);
   }
   if (gone > 0) return true;

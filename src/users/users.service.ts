@@ -53,6 +53,12 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
         });
     },
 
+    /** Keeps nothing of the user in memory; what is on its way into the database arrives. */
+    forget(userId: string): void {
+      kept.delete(userId);
+      seen.delete(userId);
+    },
+
     /** The roles that a user's token last had; none for a user never seen. */
     async rolesOf(userId: string): Promise<readonly Role[]> {
       return unwritten.get(userId)?.roles ?? (await findRoles(db, userId)) ?? [];

@@ -91,6 +91,8 @@ const EXPECTED: Record<CallName, Decision> = {
   clearHistory: everyone,
   setMatrixPresence: { forbidden: [], but: 'matrix_unavailable' },
   logoutEverywhere: everyone,
+  exportMe: everyone,
+  eraseMe: everyone,
   'room.join': notBanned,
   'room.leave': everyone,
   'room.message.send': mayWrite,
@@ -242,7 +244,9 @@ it('decides on everything that there is, and on nothing that there is not', () =
 });
 
 describe('REST', () => {
-  const names = (Object.keys(REST) as RestName[]).filter((name) => name !== 'logoutEverywhere');
+  const names = (Object.keys(REST) as RestName[]).filter(
+    (name) => !['logoutEverywhere', 'eraseMe'].includes(name),
+  );
   it.each(names)('%s', async (name) => {
     const outcomes: Record<string, string> = {};
     for (const actor of ACTORS) outcomes[actor] = await call(name, await prepare(actor));
@@ -264,4 +268,12 @@ it('logoutEverywhere, which makes every earlier token void', async () => {
     outcomes[actor] = await call('logoutEverywhere', { room_id: '', message_id: '', token: tokenFor(actor) });
   }
   expect(outcomes).toEqual(decisionsOn('logoutEverywhere'));
+});
+
+it('eraseMe, which makes every earlier token void and lets nobody in until it is finished', async () => {
+  const outcomes: Record<string, string> = {};
+  for (const actor of ACTORS) {
+    outcomes[actor] = await call('eraseMe', { room_id: '', message_id: '', token: tokenFor(actor) });
+  }
+  expect(outcomes).toEqual(decisionsOn('eraseMe'));
 });
