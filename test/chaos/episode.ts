@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FeedEvent } from '../../src/contract/feed.ts';
-import type { Message } from '../../src/contract/messages.ts';
+import type { Message, MessagePage } from '../../src/contract/messages.ts';
 import type { Room } from '../../src/contract/rooms.ts';
 import { createRest } from '../support/rest.ts';
 import { until } from '../support/until.ts';
@@ -366,18 +366,31 @@ function startProbe(node: Member, room: string, token: string, tag: string) {
 
 type Rest = ReturnType<typeof createRest>;
 
+/** Reads, again while it is refused: everything is healed, so that it has to come. */
+async function read<T>(rest: Rest, path: string): Promise<T> {
+  const answer = await until(
+    async () => {
+      const found = await rest('GET', path).catch(() => undefined);
+      return found?.status === 200 ? found : undefined;
+    },
+    `GET ${path}`,
+    SETTLE_MS,
+  );
+  return answer.body as T;
+}
+
 async function readRoom(rest: Rest, id: string): Promise<StoredRoom> {
   // What an unanswered request still brings must be in before the history is read.
   for (;;) {
-    const { room } = (await rest('GET', `/city/rooms/${id}`)).body as { room: Room };
+    const { room } = await read<{ room: Room }>(rest, `/city/rooms/${id}`);
     const messages: Message[] = [];
     for (let since = 0, more = true; more;) {
-      const { body } = await rest('GET', `/city/rooms/${id}/messages?since=${since}&limit=200`);
-      messages.push(...(body.messages as Message[]));
+      const page = await read<MessagePage>(rest, `/city/rooms/${id}/messages?since=${since}&limit=200`);
+      messages.push(...page.messages);
       since = messages.at(-1)?.change_seq ?? 0;
-      more = body.has_more as boolean;
+      more = page.has_more;
     }
-    const again = (await rest('GET', `/city/rooms/${id}`)).body as { room: Room };
+    const again = await read<{ room: Room }>(rest, `/city/rooms/${id}`);
     if (again.room.last_change_seq !== room.last_change_seq) continue;
     return { id, last_seq: room.last_seq, last_change_seq: room.last_change_seq, messages };
   }
@@ -401,8 +414,8 @@ async function repliesAreIn(city: ChaosCity, asks: Ask[]): Promise<boolean> {
   for (const { id, user } of asks) {
     if (id === undefined) continue;
     const rest = createRest(city.nodes[0]!.url, await city.token(user));
-    const { body } = await rest('GET', `/secondme/invocations/${id}`);
-    if (body.status === 'queued' || body.status === 'running') return false;
+    const { status } = await read<{ status: string }>(rest, `/secondme/invocations/${id}`);
+    if (status === 'queued' || status === 'running') return false;
   }
   return true;
 }
@@ -411,7 +424,7 @@ async function readHistories(city: ChaosCity, asks: Ask[]): Promise<Map<string, 
   const histories = new Map<string, History>();
   for (const user of new Set(asks.map((ask) => ask.user))) {
     const rest = createRest(city.nodes[0]!.url, await city.token(user));
-    histories.set(user, (await rest('GET', '/secondme/history?limit=200')).body as History);
+    histories.set(user, await read<History>(rest, '/secondme/history?limit=200'));
   }
   return histories;
 }
@@ -424,7 +437,7 @@ async function checkFeed(rest: Rest, rooms: StoredRoom[]): Promise<Problem[]> {
   const mine = new Set(rooms.map(({ id }) => id));
   const found = new Map<string, number>();
   for (let before = ''; ;) {
-    const page = (await rest('GET', `/city/feed?limit=200&kind=room_message${before}`)).body as FeedEvent[];
+    const page = await read<FeedEvent[]>(rest, `/city/feed?limit=200&kind=room_message${before}`);
     for (const { room_id, payload } of page) {
       const id = payload.message_id as string;
       if (mine.has(room_id!)) found.set(id, (found.get(id) ?? 0) + 1);
