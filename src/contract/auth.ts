@@ -19,5 +19,7 @@ export const IssuedToken = z.object({ token: z.string(), expires_at: Timestamp }
 /** Tokens issued before this time are void. */
 export const LoggedOut = z.object({ tokens_not_before: Timestamp });
 
-export const RefreshToken = z.strictObject({ token: z.string().min(1).max(8192) });
+export const RefreshToken = z.strictObject({
+  token: z.string().regex(/^[\x21-\x7e]{1,8192}$/, 'printable ASCII'),
+});
 export const TokenExpiry = z.object({ expires_at: Timestamp });

@@ -29,8 +29,11 @@ export const Timestamp = z.iso.datetime({ precision: 3 }).describe('ISO 8601, UT
 export const Seq = z.int().min(0);
 
 const UNSTORABLE = /[\0\p{Cs}]/u;
-/** Not \p{C}: characters newer than this Node's Unicode, and private ones, show something. */
-const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{Cs}\p{Z}]/u;
+/**
+ * Not \p{C}: characters newer than this Node's Unicode, and private ones, show something. Not all letters and symbols
+ * do: the Hangul fillers are ignorable by default (DI), and a Braille cell may have no dots.
+ */
+const VISIBLE = /[^\s\p{Cc}\p{Cf}\p{Cs}\p{Z}\p{DI}\u2800]/u;
 
 /** Whether `value` shows nothing at all. */
 export const isBlank = (value: string): boolean => !VISIBLE.test(value);

@@ -61,7 +61,11 @@ export const RoomDeleted = z.object({ room_id: RoomId, deleted: z.literal(true) 
 
 export const ListMembers = z.strictObject({
   limit: queryInt(1, 200).default(50),
-  after: z.string().max(200).optional().describe('`next` of the page before'),
+  after: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,200}$/)
+    .optional()
+    .describe('`next` of the page before'),
 });
 export type ListMembers = z.infer<typeof ListMembers>;
 

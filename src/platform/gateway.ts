@@ -95,6 +95,7 @@ export function createGateway<S extends AnySocket, E extends Events>(
 
   const receive = async (socket: S, packet: unknown[]) => {
     if (socket.data.leaving) return; // the client learns it from the closing transport, and repeats
+    if (socket.disconnected) return; // what came in one piece with a goodbye, or after a disconnect of ours
     socket.data.unanswered = (socket.data.unanswered ?? 0) + 1;
     socket.data.heardAt = Date.now();
     try {

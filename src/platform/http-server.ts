@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const IDLE_LOOK_MS = 50;
 /** Connections that the kernel keeps for a node that is busy; past it a client's first packet is lost for a second. */
 const BACKLOG = 2_048;
+/** Whoever sends a request slower than that is cut off: the headers, all of it, and how often it is looked at. */
+const PATIENCE = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 };
 /** How long a closing WebSocket may take over its closing handshake; a client that sleeps never ends it. */
 const FAREWELL_MS = 1_000;
 
@@ -21,7 +23,7 @@ export interface HttpServer {
 export function createHttpServer(listener: RequestListener): HttpServer {
   const upgraded = new Set<Socket>();
   let closing = false;
-  const server = createServer((request, response) => {
+  const server = createServer(PATIENCE, (request, response) => {
     if (closing) response.setHeader('Connection', 'close');
     listener(request, response);
   });

@@ -3,6 +3,7 @@ import cors from 'cors';
 import express from 'express';
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
 import helmet from 'helmet';
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -128,7 +129,13 @@ function bodyError(error: { status?: number; type?: string }): AppError {
   return new AppError('invalid', 'The request body is not valid JSON.');
 }
 
-const json = express.json({ limit: BODY_LIMIT, strict: false });
+/** JSON on the wire is UTF-8 (RFC 8259, section 8.1); a decoder would put U+FFFD where bytes are none. */
+function mustBeUtf8(_request: unknown, _response: unknown, body: Buffer, charset: string): void {
+  if (charset !== 'utf-8') throw Object.assign(new Error('not UTF-8'), { status: 415 });
+  if (!isUtf8(body)) throw Object.assign(new Error('not UTF-8'), { status: 400 });
+}
+
+const json = express.json({ limit: BODY_LIMIT, strict: false, verify: mustBeUtf8 });
 
 /** The parsed body; undefined when none was sent. */
 async function readBody(request: Request, response: Response): Promise<unknown> {

@@ -67,7 +67,9 @@ describe('text', () => {
   });
 
   it('knows what is blank', () => {
-    for (const value of ['', ' ', '\n\t', '\u00a0\u3000', '\u200b\u2060\ufeff', '\u202e', '\u0001']) {
+    const ignorable = ['\u3164\uffa0', '\u115f\u1160', '\ufe0f\u034f', '\u2800'];
+    const blank = ['', ' ', '\n\t', '\u00a0\u3000', '\u200b\u2060\ufeff', '\u202e', '\u0001', ...ignorable];
+    for (const value of blank) {
       expect([value, accepts(visibleText(9), value)]).toEqual([value, false]);
     }
     for (const value of ['.', ' x ', '0', '\u{1F33B}', '\ue000', '\u{10FFFD}', '\u{3FFFD}', '\u0301']) {
