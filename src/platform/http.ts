@@ -2,7 +2,6 @@
 import cors from 'cors';
 import express from 'express';
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
-import helmet from 'helmet';
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -19,6 +18,7 @@ import { AppError, retryAfterMs, toAppError } from './errors.ts';
 import type { LimitClass, Limits } from './limits.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { createSecurityHeaders } from './security-headers.ts';
 
 export const BODY_LIMIT = '64kb';
 /** A reader of a stream that takes nothing for so long is cut. */
@@ -118,6 +118,7 @@ function answerProblem(error: unknown, response: Response): void {
     request_id: requestId,
     ...(problem.errors ? { errors: problem.errors } : {}),
   };
+  response.setHeader('Cache-Control', 'no-store');
   response.status(status).type('application/problem+json').send(JSON.stringify(body));
 }
 
@@ -210,22 +211,7 @@ export function createHttpApp(
     next();
   });
 
-  app.use(
-    helmet({
-      contentSecurityPolicy: {
-        useDefaults: false,
-        directives: {
-          defaultSrc: ["'self'"],
-          imgSrc: ["'self'", 'data:'],
-          connectSrc: ["'self'", 'ws:', 'wss:'],
-          objectSrc: ["'none'"],
-          baseUri: ["'none'"],
-          frameAncestors: ["'none'"],
-          formAction: ["'self'"],
-        },
-      },
-    }),
-  );
+  app.use(createSecurityHeaders());
   app.use(
     cors({
       origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),

@@ -9,6 +9,7 @@ import type { PresenceServerEvents, RoomsServerEvents } from '../contract/events
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { RedisLinks } from './redis.ts';
+import { createSecurityHeaders } from './security-headers.ts';
 
 /** What every socket carries once its handshake is through. */
 export interface SocketData {
@@ -84,7 +85,10 @@ export function createIo(
     cors: { origin: true },
     allowRequest: (request, decide) => decide(null, allowRequest(request)),
   });
-  if (http) server.attach(http);
+  if (http) {
+    server.attach(http);
+    server.engine.use(createSecurityHeaders());
+  }
   return { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
 }
 
