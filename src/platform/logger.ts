@@ -28,13 +28,14 @@ function createThrottle() {
 
 /** An error as a line of the log; trouble of PostgreSQL or Redis says nothing by its stack. */
 function serialise(error: Error) {
-  const { type, message, code, stack, ...rest } = pino.stdSerializers.err(error) as ReturnType<
+  const { type, message, code, stack, command, ...rest } = pino.stdSerializers.err(error) as ReturnType<
     typeof pino.stdSerializers.err
-  > & { code?: unknown };
+  > & { code?: unknown; command?: { name?: unknown } };
   // knex puts the whole statement in front of what the server said.
   if (isTemporary(error)) return { type, message: message.split(' - ').at(-1), code };
-  // PostgreSQL quotes whole rows in `detail`, and with them what people wrote.
-  return { type, message, code, stack, ...rest, detail: undefined };
+  // PostgreSQL quotes whole rows in `detail`, and with them what people wrote; ioredis hands over a refused command with
+  // its arguments, a password among them.
+  return { type, message, code, stack, command: command?.name, ...rest, detail: undefined };
 }
 
 /**
