@@ -16,14 +16,15 @@ export const messageSections = [
 
 /** Makes tombstones under the alias, a batch of one room each time; their feed events go with them (migration 0007). */
 export const forgetMessages: Forget = async ({ db }, { userId, alias, aliasName }, size) => {
-  const [found] = await rows<{ room_id: string }>(
+  const [found] = await rows<{ room_id: string; seq: number }>(
     db,
-    'select room_id from city_room_messages where sender_id = ? order by room_id limit 1',
+    'select room_id, seq from city_room_messages where sender_id = ? order by room_id, seq limit 1',
     [userId],
   );
   if (!found) return 0;
-  const [done] = await rows<{ n: number }>(db, 'select city_erase_messages(?, ?, ?, ?, ?) n', [
+  const [done] = await rows<{ n: number }>(db, 'select city_erase_messages(?, ?, ?, ?, ?, ?) n', [
     found.room_id,
+    found.seq,
     userId,
     alias,
     aliasName,

@@ -4,6 +4,9 @@ import type { Forget } from '../me/personal-data.ts';
 import { rows } from '../platform/db.ts';
 import { endRoom, lockHead, purgeBatch } from './care.repo.ts';
 
+/** Rows of a room that nobody is in any more: they hold up nobody. */
+const PURGED_AT_ONCE = 2_000;
+
 export const roomSections = [
   rowsOf(
     'rooms_created',
@@ -42,7 +45,7 @@ export const forgetMemberships: Forget = async ({ db }, { userId }, size) => {
  * A room that nobody else is a member of or wrote in goes with its maker; any other stays as it is, with the alias as
  * the one who made it. The messages have to be forgotten before.
  */
-export const forgetRooms: Forget = async ({ db }, { userId, alias, aliasName }, size) => {
+export const forgetRooms: Forget = async ({ db }, { userId, alias, aliasName }) => {
   const [room] = await rows<{ id: string; ended: boolean }>(
     db,
     `select r.id, h.room_id is null ended from city_rooms r left join city_room_heads h on h.room_id = r.id
@@ -51,7 +54,7 @@ export const forgetRooms: Forget = async ({ db }, { userId, alias, aliasName }, 
   );
   if (!room) return 0;
   if (room.ended) {
-    await purgeBatch(db, room.id, size);
+    await purgeBatch(db, room.id, PURGED_AT_ONCE);
     return 1;
   }
   await db.transaction(async (trx) => {

@@ -59,6 +59,7 @@ describe('readConfig', () => {
       matrixUrl: undefined,
       defaultRooms: ['general', 'welcome', 'builders'],
       filters: { words: [], links: 'off' },
+      retention: { messagesDays: undefined, feedDays: undefined },
       logLevel: 'info',
       shutdownGraceMs: 25_000,
     });
