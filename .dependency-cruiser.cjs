@@ -1,5 +1,6 @@
 /** The import rules of the house: main → app → {routes, socket, job} → service → {repo, store} → platform. */
-const FEATURES = 'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention';
+const FEATURES =
+  'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention';
 
 module.exports = {
   forbidden: [
