@@ -4,15 +4,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FeedEvent } from '../../src/contract/feed.ts';
-import type { Message, MessagePage } from '../../src/contract/messages.ts';
-import type { Room } from '../../src/contract/rooms.ts';
 import { createRest } from '../support/rest.ts';
 import { until } from '../support/until.ts';
-import { startBalancer } from './balancer.ts';
+import { createBalancer } from './balancer.ts';
 import type { ChaosCity, Member } from './city.ts';
 import { startClient } from './clients.ts';
 import type { Client } from './clients.ts';
 import type { Fault } from './faults.ts';
+import { read, readRoom } from './history.ts';
+import type { Rest } from './history.ts';
 import { checkLog, checkReplies } from './invariants.ts';
 import type { History, Problem, StoredRoom } from './invariants.ts';
 import { createLedger } from './ledger.ts';
@@ -78,7 +78,8 @@ export async function runEpisode(
   const tag = `e${++episodes}`;
   const random = createRandom(seed);
   const ledger = createLedger();
-  const balancer = await startBalancer(city.nodes);
+  const balancer = createBalancer(city.nodes);
+  const entrance = await balancer.open();
   const accidentsBefore = city.accidents().length;
   const admin = await city.token(`u_${tag}_admin`);
   const rest = createRest(city.nodes[0]!.url, admin);
@@ -98,7 +99,7 @@ export async function runEpisode(
     const loyal = n % 5 === 0;
     clients.push(
       startClient({
-        url: loyal ? city.nodes[n % city.nodes.length]!.url : balancer.url,
+        url: loyal ? city.nodes[n % city.nodes.length]!.url : entrance,
         transports: loyal ? ['polling', 'websocket'] : ['websocket'],
         token: await city.token(userId),
         userId,
@@ -118,7 +119,7 @@ export async function runEpisode(
     random,
     rooms: { all: rooms, busy, quiet },
     city,
-    balancer: balancer.url,
+    balancer: entrance,
     tag,
   });
   const probes = city.nodes.map((node) => startProbe(node, rooms[0]!, admin, tag));
@@ -197,7 +198,7 @@ export async function runEpisode(
     load$.stop();
     await Promise.all(probes.map((probe) => probe.stop()));
     for (const client of clients) client.close();
-    await balancer.close();
+    balancer.close();
   }
 }
 
@@ -362,38 +363,6 @@ function startProbe(node: Member, room: string, token: string, tag: string) {
       await ended;
     },
   };
-}
-
-type Rest = ReturnType<typeof createRest>;
-
-/** Reads, again while it is refused: everything is healed, so that it has to come. */
-async function read<T>(rest: Rest, path: string): Promise<T> {
-  const answer = await until(
-    async () => {
-      const found = await rest('GET', path).catch(() => undefined);
-      return found?.status === 200 ? found : undefined;
-    },
-    `GET ${path}`,
-    SETTLE_MS,
-  );
-  return answer.body as T;
-}
-
-async function readRoom(rest: Rest, id: string): Promise<StoredRoom> {
-  // What an unanswered request still brings must be in before the history is read.
-  for (;;) {
-    const { room } = await read<{ room: Room }>(rest, `/city/rooms/${id}`);
-    const messages: Message[] = [];
-    for (let since = 0, more = true; more;) {
-      const page = await read<MessagePage>(rest, `/city/rooms/${id}/messages?since=${since}&limit=200`);
-      messages.push(...page.messages);
-      since = messages.at(-1)?.change_seq ?? 0;
-      more = page.has_more;
-    }
-    const again = await read<{ room: Room }>(rest, `/city/rooms/${id}`);
-    if (again.room.last_change_seq !== room.last_change_seq) continue;
-    return { id, last_seq: room.last_seq, last_change_seq: room.last_change_seq, messages };
-  }
 }
 
 /** Changes that the nodes delivered so far: all, and those that had to be read because no news brought them. */

@@ -1,17 +1,14 @@
 /** A deploy in the middle of the day: every node is stopped and started again in turn while everybody talks. */
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Message } from '../../../src/contract/messages.ts';
 import { createRest } from '../../support/rest.ts';
 import { until } from '../../support/until.ts';
+import { createBalancer } from '../balancer.ts';
 import { startChaosCity } from '../city.ts';
-import type { ChaosCity, Member } from '../city.ts';
+import type { ChaosCity } from '../city.ts';
 import { startClient } from '../clients.ts';
 import type { Client } from '../clients.ts';
+import { readRoom } from '../history.ts';
 import { checkLog } from '../invariants.ts';
-import type { StoredRoom } from '../invariants.ts';
 import { createLedger } from '../ledger.ts';
 import { createRandom } from '../random.ts';
 import type { Scenario, ScenarioResult, Size } from '../scenario.ts';
@@ -24,87 +21,15 @@ const SIZES = {
 };
 /** Between a node that is back and the next that goes, as a deploy waits for what it has just started. */
 const PAUSE_MS = 1_500;
-const CHECK_EVERY_MS = 200;
 const SETTLE_MS = 30_000;
-
-/**
- * An operator's sticky load balancer, which a default client needs for its first requests, as one address for each
- * client: it leads to the same node for as long as that is ready, then to the next that is.
- */
-function createEntrances(nodes: Member[]) {
-  const ready = new Set(nodes);
-  const open = new Set<Socket>();
-  const servers: ReturnType<typeof createServer>[] = [];
-  const check = async (node: Member) => {
-    const signal = AbortSignal.timeout(1_000);
-    const up = await fetch(`${node.url}/health/ready`, { signal }).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (up) ready.add(node);
-    else ready.delete(node);
-  };
-  const checking = setInterval(() => void Promise.all(nodes.map(check)), CHECK_EVERY_MS);
-
-  return {
-    async open(): Promise<string> {
-      let at = servers.length % nodes.length;
-      const server = createServer((client) => {
-        for (let tries = 0; tries < nodes.length && !ready.has(nodes[at]!); tries++)
-          at = (at + 1) % nodes.length;
-        const node = nodes[at]!;
-        const upstream = connect(Number(new URL(node.url).port), '127.0.0.1');
-        for (const [from, to] of [
-          [client, upstream],
-          [upstream, client],
-        ] as const) {
-          open.add(from);
-          from.setNoDelay(true);
-          from.on('error', () => {
-            if (from === upstream) ready.delete(node);
-            to.destroy();
-          });
-          from.on('close', () => {
-            open.delete(from);
-            to.destroy();
-          });
-          from.pipe(to);
-        }
-      });
-      servers.push(server);
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    },
-    close(): void {
-      clearInterval(checking);
-      for (const server of servers) server.close();
-      for (const socket of open) socket.destroy();
-    },
-  };
-}
-
-type Rest = ReturnType<typeof createRest>;
-
-async function readRoom(rest: Rest, id: string): Promise<StoredRoom> {
-  const { room } = (await rest('GET', `/city/rooms/${id}`)).body;
-  const messages: Message[] = [];
-  for (let more = true; more;) {
-    const since = messages.at(-1)?.change_seq ?? 0;
-    const { body } = await rest('GET', `/city/rooms/${id}/messages?since=${since}&limit=200`);
-    messages.push(...body.messages);
-    more = body.has_more;
-  }
-  return { id, last_seq: room.last_seq, last_change_seq: room.last_change_seq, messages };
-}
 
 async function restartAll(city: ChaosCity, size: Size, log: (line: string) => void): Promise<ScenarioResult> {
   const { rate, rounds, clients: crowd, rooms: count, errorsMax } = SIZES[size];
   const problems: string[] = [];
   const ledger = createLedger();
   const random = createRandom(3);
-  const entrances = createEntrances(city.nodes);
-  const rest = createRest(await entrances.open(), await city.token('u_auditor'));
+  const balancer = createBalancer(city.nodes);
+  const rest = createRest(await balancer.open({ sticky: true }), await city.token('u_auditor'));
   const rooms: string[] = [];
   for (let n = 0; n < count; n++) {
     rooms.push((await rest('POST', '/city/rooms', { name: `Deploy ${n}` })).body.id as string);
@@ -116,7 +41,7 @@ async function restartAll(city: ChaosCity, size: Size, log: (line: string) => vo
     people.push({
       rooms: own,
       client: startClient({
-        url: await entrances.open(),
+        url: await balancer.open({ sticky: true }),
         token: await city.token(userId, { name: `Person ${n}` }),
         userId,
         rooms: own,
@@ -209,7 +134,7 @@ async function restartAll(city: ChaosCity, size: Size, log: (line: string) => vo
   } finally {
     talking = false;
     for (const { client } of people) client.close();
-    entrances.close();
+    balancer.close();
   }
 }
 
