@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { Direction } from '../support/proxy.ts';
+import { until } from '../support/until.ts';
 import type { ChaosCity, Member } from './city.ts';
 
 /** Undoes a fault; resolves when the city has everything back that it had. */
@@ -28,6 +29,15 @@ export interface Fault {
 }
 
 const SHORT = { smoke: 6, full: 20 };
+const HELD_WITHIN_MS = 8_000;
+
+/** Makes Agents Core hold its calls, and resolves when it holds one of `worker`, if there is one to come. */
+async function holdCallOf(worker: Member, { agents }: ChaosCity): Promise<void> {
+  agents.mode('hang');
+  const { port } = worker.edges.agents;
+  const isHeld = () => agents.held().some(({ host }) => host.endsWith(`:${port}`));
+  await until(isHeld, `a call of ${worker.name}`, HELD_WITHIN_MS).catch(() => {}); // nobody asks it anything
+}
 
 /** Runs `step` over and over until the heal. */
 function repeatedly(step: () => Promise<void>): () => Promise<void> {
@@ -76,9 +86,8 @@ export const FAULTS: Fault[] = [
     lasts: { smoke: 11, full: 20 },
     async strike({ city, node, worker, pause }) {
       const [frozenNode, frozenWorker] = [node(), worker()];
-      // The worker freezes over calls, and others finish them before it wakes up.
-      city.agents.mode('hang');
-      await pause(1_500);
+      // The worker freezes over a call, and another finishes it before it wakes up.
+      await holdCallOf(frozenWorker, city);
       for (const member of [frozenNode, frozenWorker]) member.freeze();
       return async () => {
         city.agents.mode('ok');
@@ -189,10 +198,9 @@ export const FAULTS: Fault[] = [
     id: 'F7',
     name: 'a worker is killed (SIGKILL) in mid-call',
     lasts: { smoke: 9, full: 20 },
-    async strike({ city, worker, pause }) {
+    async strike({ city, worker }) {
       const victim = worker();
-      city.agents.mode('hang');
-      await pause(1_500);
+      await holdCallOf(victim, city);
       await victim.kill('SIGKILL');
       city.agents.mode('ok');
       await city.agents.release();
