@@ -1,5 +1,9 @@
 /** All scenarios, in the order of the report. */
 import type { Scenario } from './scenario.ts';
+import { bigRoom } from './scenarios/big-room.ts';
+import { connections } from './scenarios/connections.ts';
+import { fanOut } from './scenarios/fan-out.ts';
+import { resume } from './scenarios/resume.ts';
 import { saturation } from './scenarios/saturation.ts';
 
-export const SCENARIOS: Scenario[] = [saturation];
+export const SCENARIOS: Scenario[] = [saturation, fanOut, bigRoom, connections, resume];

@@ -11,6 +11,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { startPostgres } from '../dev/services/postgres.ts';
 import { freePort } from '../dev/services/programs.ts';
+import type { Service } from '../dev/services/programs.ts';
 import { startRedis } from '../dev/services/redis.ts';
 import { createTokens } from '../src/auth/tokens.ts';
 import type { Role } from '../src/contract/auth.ts';
@@ -241,23 +242,27 @@ function builtCity(given = 'dist'): string {
 }
 
 /** PostgreSQL with pg_stat_statements loaded and off; where its binaries do not have it, without. */
-async function startCountingPostgres(dataDir: string, durable: boolean) {
+async function startCountingPostgres(dataDir: string, durable: boolean): Promise<Service> {
   const options = { dataDir, durable, log: () => {} };
   const first = await startPostgres(options);
-  const client = new pg.Client({ connectionString: first.url });
-  await client.connect();
-  const { rowCount } = await client.query(
-    `select 1 from pg_available_extensions where name = 'pg_stat_statements'`,
+  const once = async (url: string, sql: string) => {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    return client.query(sql).finally(() => client.end());
+  };
+  const found = await once(
+    first.url,
+    `select from pg_available_extensions where name = 'pg_stat_statements'`,
   );
-  if (rowCount) await client.query('create extension pg_stat_statements');
-  await client.end();
-  if (!rowCount) return first;
+  if (found.rowCount === 0) return first;
   await first.stop();
   await appendFile(
     join(dataDir, 'postgresql.conf'),
     `\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = none\n`,
   );
-  return startPostgres(options);
+  const postgres = await startPostgres(options);
+  await once(postgres.url, 'create extension pg_stat_statements');
+  return postgres;
 }
 
 async function countStatements(

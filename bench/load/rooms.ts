@@ -5,6 +5,7 @@ import { nowUs } from './clock.ts';
 import { openAll } from './crowd.ts';
 import { addFaults, createReader, noFaults } from './ledger.ts';
 import type { Faults, Reader } from './ledger.ts';
+import { readMarker, writeMarker } from './marker.ts';
 import type { Wire } from './wire.ts';
 
 export interface RoomClient {
@@ -46,10 +47,9 @@ export interface Window {
 /** Messages of each sender of each room that were acknowledged. */
 export type Sent = number[][];
 
-const BODY = Buffer.from('"body":"~');
 const NUMBER = Buffer.from('"seq":');
 const OK = Buffer.from('"ok":true');
-const [DOT, TILDE, ZERO] = [0x2e, 0x7e, 0x30];
+const [ZERO, NINE] = [0x30, 0x39];
 const DELIVERY_MS = 10_000;
 
 interface Sender {
@@ -67,36 +67,30 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
   const readers: { reader: Reader; room: number }[] = [];
   const acked: Sent = rooms.map(({ senders }) => Array<number>(senders).fill(0));
   const [ack, delivery, lateness] = [createHistogram(), createHistogram(), createHistogram()];
-  const counts = { acked: 0, delivered: 0, other: 0 };
+  const counts = { acked: 0, delivered: 0 };
   const refusals: string[] = [];
   const losses: string[] = [];
   const padding = '.'.repeat(bodyLength);
   let running = false;
   let looping: Promise<void> = Promise.resolve();
 
-  /** Reads `~sender.n.µs~` out of the body, without decoding anything else. */
   const receive = (reader: Reader) => (frame: Buffer, at: number) => {
-    const start = frame.indexOf(BODY, at);
-    if (start < 0) return void counts.other++;
-    let i = start + BODY.length;
-    let [sender, n, sentUs] = [0, 0, 0];
-    for (; frame[i] !== DOT; i++) sender = sender * 10 + frame[i]! - ZERO;
-    for (i++; frame[i] !== DOT; i++) n = n * 10 + frame[i]! - ZERO;
-    for (i++; frame[i] !== TILDE; i++) sentUs = sentUs * 10 + frame[i]! - ZERO;
-    reader.saw(sender, n);
+    const marker = readMarker(frame, at);
+    if (!marker) return; // another event
+    reader.saw(marker.sender, marker.n);
     if (numbered) {
       let seq = 0;
-      for (let j = frame.indexOf(NUMBER, at) + NUMBER.length; frame[j]! >= ZERO && frame[j]! <= 0x39; j++)
-        seq = seq * 10 + frame[j]! - ZERO;
+      for (let i = frame.indexOf(NUMBER, at) + NUMBER.length; frame[i]! >= ZERO && frame[i]! <= NINE; i++)
+        seq = seq * 10 + frame[i]! - ZERO;
       reader.sawNumber(seq);
     }
     counts.delivered++;
-    delivery.record(nowUs() - sentUs);
+    delivery.record(nowUs() - marker.sentUs);
   };
 
   const send = (from: Sender, scheduledUs: number, onAck?: () => void) => {
     const n = ++from.sent;
-    const body = `~${from.sender}.${n}.${scheduledUs}~${padding}`.slice(0, bodyLength);
+    const body = (writeMarker(from.sender, n, scheduledUs) + padding).slice(0, bodyLength);
     const payload = `{"room_id":"${from.roomId}","body":"${body}","client_id":"${from.userId}-${n}"}`;
     from.wire.request('/rooms', 'room.message.send', payload, (frame, at) => {
       if (frame.indexOf(OK, at) !== at + 2) {
@@ -166,6 +160,16 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
         }
       };
       looping = loop();
+    },
+
+    /** Every sender sends `count` messages, each when the one before is acknowledged; resolves when all are. */
+    async sendEach({ count }: { count: number }): Promise<void> {
+      const each = (from: Sender) =>
+        new Promise<void>((resolve) => {
+          const next = () => (from.sent < count ? send(from, nowUs(), next) : resolve());
+          next();
+        });
+      await Promise.all(senders.map(each));
     },
 
     /** What happens within `ms` from now. */
