@@ -8,12 +8,14 @@ import type { Logger } from './logger.ts';
 export type Db = Knex;
 
 const INT8 = 20;
+const INT8_ARRAY = 1016;
 const TIMESTAMPTZ = 1184;
 
 /** Values as the wire has them: counters as numbers (they stay below 2^53), times as ISO 8601 with milliseconds. */
 const types = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     if (oid === INT8) return Number;
+    if (oid === INT8_ARRAY) return (value: string) => JSON.parse(`[${value.slice(1, -1)}]`) as number[];
     if (oid === TIMESTAMPTZ) return (value: string) => new Date(value).toISOString();
     return pg.types.getTypeParser(oid, format as 'text');
   },
@@ -98,4 +100,21 @@ export async function rows<Row>(
   bindings: Knex.RawBinding[] | Knex.ValueDict = [],
 ): Promise<Row[]> {
   return (await db.raw<{ rows: Row[] }>(sql, bindings as Knex.ValueDict)).rows;
+}
+
+/**
+ * The rows of a statement that each connection parses and plans once, known by `name`; values are `$1`, `$2`, … .
+ * For the few statements whose planning would cost more than their work.
+ */
+export async function prepared<Row>(db: Db, name: string, text: string, values: unknown[]): Promise<Row[]> {
+  const connection = (await db.client.acquireConnection()) as PgConnection;
+  try {
+    return await new Promise<Row[]>((resolve, reject) => {
+      connection.query({ name, text, values }, (error, result) =>
+        error ? reject(error) : resolve((result as { rows: Row[] }).rows),
+      );
+    });
+  } finally {
+    await db.client.releaseConnection(connection);
+  }
 }

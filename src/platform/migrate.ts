@@ -8,6 +8,7 @@ import * as changeIds from '../../migrations/0004_change_ids.ts';
 import * as moderation from '../../migrations/0005_moderation.ts';
 import * as logout from '../../migrations/0006_logout.ts';
 import * as me from '../../migrations/0007_me.ts';
+import * as post from '../../migrations/0008_post.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -18,6 +19,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0005_moderation': moderation,
   '0006_logout': logout,
   '0007_me': me,
+  '0008_post': post,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

@@ -1,7 +1,7 @@
 /** Reads and writes of room logs. */
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 
 export interface Head {
   room_id: string;
@@ -78,7 +78,59 @@ const WIRE = [
 const columns = (of: string) => WIRE.map((name) => `${of}.${name}`).join(', ');
 const MESSAGE = columns('m');
 
-/** Commits one batch (migrations 0002 and 0005); `ord` counts creations first, then changes. */
+interface Posted {
+  last_seqs: number[] | null;
+  last_change_seqs: number[];
+  times: number[];
+}
+
+/**
+ * Commits new messages about which nothing is unusual, in the order given; undefined, with nothing done, when
+ * something is (migration 0008), and then `appendBatch` says what became of each.
+ */
+export async function postBatch(db: Db, creations: Creation[]): Promise<Message[] | undefined> {
+  const rooms = [...new Set(creations.map(({ room_id }) => room_id))];
+  const places = new Map(rooms.map((room_id, place) => [room_id, place]));
+  const counts = rooms.map(() => 0);
+  const at = creations.map(({ room_id }) => {
+    const place = places.get(room_id)!;
+    counts[place]! += 1;
+    return { place, nth: counts[place]! };
+  });
+  const [posted] = await prepared<Posted>(
+    db,
+    'city_post',
+    'select last_seqs, last_change_seqs, times from city_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)',
+    [
+      rooms,
+      counts,
+      at.map(({ place }) => place + 1),
+      at.map(({ nth }) => nth),
+      creations.map(({ id }) => id),
+      creations.map(({ event_id }) => event_id),
+      creations.map(({ sender_id }) => sender_id),
+      creations.map(({ author_agent_id }) => author_agent_id),
+      creations.map(({ username }) => username),
+      creations.map(({ body }) => body),
+      creations.map(({ client_id }) => client_id),
+    ],
+  );
+  const { last_seqs, last_change_seqs, times } = posted!;
+  if (!last_seqs) return undefined;
+  const moments = times.map((time) => new Date(time).toISOString());
+  return creations.map(
+    ({ id, room_id, author_user_id, author_agent_id, username, body, client_id }, index) => {
+      const { place, nth } = at[index]!;
+      const seq = last_seqs[place]! + nth;
+      const change_seq = last_change_seqs[place]! + nth;
+      const created_at = moments[place]!;
+      const wording = { author_user_id, author_agent_id, username, body, client_id };
+      return { id, room_id, seq, change_seq, ...wording, created_at, edited_at: null, deleted_at: null };
+    },
+  );
+}
+
+/** Commits one batch, whatever is in it (migrations 0002 and 0005); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
   const found = await rows<Message & Omit<Appended, 'message'>>(
     db,

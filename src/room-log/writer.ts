@@ -9,7 +9,7 @@ import type { Db } from '../platform/db.ts';
 import { AppError, isTemporary, refusesWrites } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import { appendBatch } from './log.repo.ts';
+import { appendBatch, postBatch } from './log.repo.ts';
 import type { Appended, Change, Creation } from './log.repo.ts';
 
 const BATCH_MAX = 500;
@@ -18,9 +18,11 @@ const RETRY_AFTER_MS = 100;
 /** For how long a refused batch says that writes are refused, unless one is committed meanwhile. */
 const REFUSED_MS = 30_000;
 
+type Result = Omit<Appended, 'ord'>;
+
 interface Pending {
   entry: { creation: Creation } | { change: Change };
-  resolve(result: Omit<Appended, 'ord'>): void;
+  resolve(result: Result): void;
   reject(error: unknown): void;
 }
 
@@ -37,23 +39,27 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   let running: Promise<void> | undefined;
   let refusedAt = -Infinity;
 
+  /** What became of each of `creations` and `changes`, in that order. */
+  const store = async (creations: Creation[], changes: Change[]): Promise<Result[]> => {
+    const posted = creations.length > 0 ? await postBatch(db, creations) : [];
+    const unusual = posted ? [] : creations;
+    const appended = unusual.length + changes.length > 0 ? await appendBatch(db, unusual, changes) : [];
+    return [
+      ...(posted ?? []).map((message) => ({ outcome: 'created', message, retry_after_ms: null }) as const),
+      ...appended.sort((a, b) => a.ord - b.ord),
+    ];
+  };
+
   const commitOnce = async (batch: Pending[]) => {
-    const creations = batch.filter(({ entry }) => 'creation' in entry);
-    const changes = batch.filter(({ entry }) => 'change' in entry);
-    const inOrder = [...creations, ...changes];
-    const appended = await appendBatch(
-      db,
-      creations.map(({ entry }) => (entry as { creation: Creation }).creation),
-      changes.map(({ entry }) => (entry as { change: Change }).change),
-    );
+    const creations = batch.flatMap(({ entry }) => ('creation' in entry ? [entry.creation] : []));
+    const changes = batch.flatMap(({ entry }) => ('change' in entry ? [entry.change] : []));
+    const results = await store(creations, changes);
     refusedAt = -Infinity;
     metrics.appendBatch.observe(batch.length);
-    const changed: Message[] = [];
-    for (const { ord, ...result } of appended) {
-      if (result.outcome === 'created' || result.outcome === 'changed') changed.push(result.message);
-      inOrder[ord]!.resolve(result);
-    }
-    onCommitted(changed.sort((a, b) => a.change_seq - b.change_seq));
+    let [creation, change] = [0, creations.length];
+    for (const { entry, resolve } of batch) resolve(results['creation' in entry ? creation++ : change++]!);
+    const changed = results.filter(({ outcome }) => outcome === 'created' || outcome === 'changed');
+    onCommitted(changed.map(({ message }) => message).sort((a, b) => a.change_seq - b.change_seq));
   };
 
   /** A batch may be repeated after a lost answer (migration 0004), so trouble with the connection is tried once more. */
@@ -99,7 +105,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
      * Resolves once the entry is committed (or found to need no commit).
      * @throws AppError unavailable when more waits than this node can hold; storage errors as they are
      */
-    append(given: Pending['entry']): Promise<Omit<Appended, 'ord'>> {
+    append(given: Pending['entry']): Promise<Result> {
       if (queue.length >= QUEUE_MAX) {
         return Promise.reject(new AppError('unavailable', 'Too many messages are waiting to be stored.'));
       }

@@ -68,7 +68,7 @@ async function losingTheAnswer<T>(
   const answer = act();
   await until(async () => {
     const { rowCount } = await direct.query(
-      "select from pg_stat_activity where wait_event_type = 'Lock' and query like '%city_send%' and datname = current_database()",
+      "select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'city_(post|send)' and datname = current_database()",
     );
     return rowCount === 1;
   }, 'the batch waits for the room');
