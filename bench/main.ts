@@ -59,8 +59,12 @@ const figuresLine = (trial: Trial, figures: Record<string, number>) =>
     .join(', ');
 
 /** Every server in turn, again and again, so that what the machine does besides meets them all alike. */
-async function runTrial(services: Services, scenario: Scenario, trial: Trial): Promise<TrialRecord> {
-  const record: TrialRecord = { trial, runs: [] };
+async function runTrial(
+  services: Services,
+  scenario: Scenario,
+  trial: Trial,
+  record: TrialRecord,
+): Promise<void> {
   const compared = trial.servers.filter((server) => servers.includes(server));
   for (let run = 1; run <= Math.min(runs, trial.runs ?? runs); run++) {
     for (const server of compared) {
@@ -73,7 +77,6 @@ async function runTrial(services: Services, scenario: Scenario, trial: Trial): P
       );
     }
   }
-  return record;
 }
 
 async function runScenario(services: Services, scenario: Scenario): Promise<ScenarioRecord> {
@@ -88,8 +91,10 @@ async function runScenario(services: Services, scenario: Scenario): Promise<Scen
   };
   log(`${scenario.name}: ${scenario.about}`);
   for (const trial of scenario.trials) {
+    const runs: TrialRecord = { trial, runs: [] };
+    record.trials.push(runs); // what was measured until an abort stays
     try {
-      record.trials.push(await runTrial(services, scenario, trial));
+      await runTrial(services, scenario, trial, runs);
     } catch (error) {
       record.aborted = `${trial.name}: ${error instanceof Error ? error.message : String(error)}`;
       log(`  ABORTED ${scenario.name}/${record.aborted}`);

@@ -175,6 +175,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
     const workers = members.filter(({ url }) => !url);
 
     let pool: pg.Pool | undefined;
+    let rooms = 0;
     const query = async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) => {
       pool ??= new pg.Pool({ connectionString: databaseUrl, max: 1 });
       return (await pool.query<Row>(sql, values)).rows;
@@ -189,7 +190,10 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
       redisUrl: redis.url,
       token,
       query,
-      createRooms: (count) => createRooms[server](cluster, count),
+      createRooms(count) {
+        rooms += count;
+        return createRooms[server](cluster, rooms - count, count);
+      },
       cpu: () => ({
         nodes: nodes.reduce((sum, { pid }) => sum + cpuOf(pid), 0),
         workers: workers.reduce((sum, { pid }) => sum + cpuOf(pid), 0),
@@ -294,23 +298,25 @@ async function countStatements(
   }
 }
 
-/** How each server is given rooms. */
-const createRooms: Record<ServerName, (cluster: Cluster, count: number) => Promise<string[]>> = {
-  async bare(_, count) {
-    return Array.from({ length: count }, (_, n) => `room_city_bench-${n}`);
+type CreateRooms = (cluster: Cluster, first: number, count: number) => Promise<string[]>;
+
+/** How each server is given rooms, numbered from `first`. */
+const createRooms: Record<ServerName, CreateRooms> = {
+  async bare(_, first, count) {
+    return Array.from({ length: count }, (_, n) => `room_city_bench-${first + n}`);
   },
-  async tutorial({ query }, count) {
+  async tutorial({ query }, first, count) {
     const rows = await query<{ id: string }>(
-      `insert into rooms (id, name) select 'room_city_bench-' || n, 'Room ' || n from generate_series(0, $1::int - 1) n
+      `insert into rooms (id, name) select 'room_city_bench-' || n, 'Room ' || n from generate_series($1::int, $1::int + $2::int - 1) n
        returning id`,
-      [count],
+      [first, count],
     );
     return rows.map(({ id }) => id);
   },
-  async city({ nodes, token }, count) {
+  async city({ nodes, token }, first, count) {
     const authorization = `Bearer ${await token('u_bench_founder', { roles: ['admin'] })}`;
     const ids: string[] = [];
-    for (let n = 0; n < count; n++) {
+    for (let n = first; n < first + count; n++) {
       const response = await fetch(`${nodes[0]!.url}/city/rooms`, {
         method: 'POST',
         headers: { authorization, 'content-type': 'application/json' },

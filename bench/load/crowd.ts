@@ -5,7 +5,9 @@ import type { Wire, WireOptions } from './wire.ts';
 
 type Open = (options: WireOptions) => Promise<Wire>;
 
-/** Calls `enter` for every client, `atOnce` at a time; rejects with the first failure. */
+const ATTEMPTS = 10;
+
+/** Calls `enter` for every client, `atOnce` at a time; rejects with the first failure that no new attempt mends. */
 export async function openAll<Client>(
   clients: Client[],
   atOnce: number,
@@ -14,11 +16,11 @@ export async function openAll<Client>(
   let retries = 0;
   let next = 0;
   const open: Open = async (options) => {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await openWire(options);
       } catch (error) {
-        if (!(error instanceof Busy)) throw error;
+        if (!(error instanceof Busy) || attempt === ATTEMPTS) throw error;
         retries++;
         await sleep(error.retryAfterMs * (0.5 + Math.random()));
       }

@@ -28,6 +28,8 @@ export interface RoomsOptions {
   numbered: boolean;
   /** Length of a body, characters. */
   bodyLength: number;
+  /** How long answers and deliveries may be under way after the last message; 10 s when absent. */
+  patienceMs?: number;
 }
 
 export type RoomsLoad = ReturnType<typeof create>;
@@ -50,7 +52,7 @@ export type Sent = number[][];
 const NUMBER = Buffer.from('"seq":');
 const OK = Buffer.from('"ok":true');
 const [ZERO, NINE] = [0x30, 0x39];
-const DELIVERY_MS = 10_000;
+const PATIENCE_MS = 10_000;
 
 interface Sender {
   wire: Wire;
@@ -61,7 +63,8 @@ interface Sender {
   sent: number;
 }
 
-export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
+export function create(options: RoomsOptions) {
+  const { rooms, clients, numbered, bodyLength, patienceMs = PATIENCE_MS } = options;
   const wires: Wire[] = [];
   const senders: Sender[] = [];
   const readers: { reader: Reader; room: number }[] = [];
@@ -70,6 +73,8 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
   const counts = { acked: 0, delivered: 0 };
   const refusals: string[] = [];
   const losses: string[] = [];
+  /** A cluster may serve several loads: no client id of one may be another's. */
+  const loadId = nowUs().toString(36);
   const padding = '.'.repeat(bodyLength);
   let running = false;
   let looping: Promise<void> = Promise.resolve();
@@ -91,7 +96,7 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
   const send = (from: Sender, scheduledUs: number, onAck?: () => void) => {
     const n = ++from.sent;
     const body = (writeMarker(from.sender, n, scheduledUs) + padding).slice(0, bodyLength);
-    const payload = `{"room_id":"${from.roomId}","body":"${body}","client_id":"${from.userId}-${n}"}`;
+    const payload = `{"room_id":"${from.roomId}","body":"${body}","client_id":"${loadId}-${from.userId}-${n}"}`;
     from.wire.request('/rooms', 'room.message.send', payload, (frame, at) => {
       if (frame.indexOf(OK, at) !== at + 2) {
         running = false;
@@ -192,7 +197,7 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
     async settle(): Promise<Sent> {
       running = false;
       await looping;
-      const end = Date.now() + DELIVERY_MS;
+      const end = Date.now() + patienceMs;
       while (wires.some((wire) => wire.pending() > 0) && Date.now() < end) await sleep(10);
       return acked;
     },
@@ -200,7 +205,7 @@ export function create({ rooms, clients, numbered, bodyLength }: RoomsOptions) {
     /** Waits until every reader has all that was sent into its room, by the senders of all processes; what went wrong. */
     async verify({ sent }: { sent: Sent }): Promise<string[]> {
       const complete = () => readers.every(({ reader, room }) => reader.isComplete(sent[room]!));
-      for (const end = Date.now() + DELIVERY_MS; !complete() && Date.now() < end;) await sleep(20);
+      for (const end = Date.now() + patienceMs; !complete() && Date.now() < end;) await sleep(20);
       const faults = readers
         .map(({ reader, room }): Faults => reader.faults(sent[room]!))
         .reduce(addFaults, noFaults);

@@ -27,18 +27,20 @@ export interface WireOptions {
   onLost?: (reason: string) => void;
 }
 
+/** As socket.io-client has it. */
 const CONNECT_MS = 20_000;
+const RECONNECT_MS = 1_000;
 const [OPEN, PING, MESSAGE] = [0x30, 0x32, 0x34];
 const [CONNECT, DISCONNECT, EVENT, ACK, REFUSED] = [0x30, 0x31, 0x32, 0x33, 0x34];
 const COMMA = 0x2c;
 const BRACKET = 0x5b;
 
-/** Thrown when the node is too busy for a handshake and says when to come again. */
+/** Thrown when the node is too busy for a handshake: it said so and when to come again, or did not answer in time. */
 export class Busy extends Error {
   readonly retryAfterMs: number;
 
-  constructor(retryAfterMs: number) {
-    super('the node is busy');
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -62,7 +64,10 @@ export function openWire(options: WireOptions): Promise<Wire> {
       socket.terminate();
       reject(error);
     };
-    const deadline = setTimeout(() => fail(new Error(`not connected in ${CONNECT_MS} ms`)), CONNECT_MS);
+    const deadline = setTimeout(
+      () => fail(new Busy(`not connected in ${CONNECT_MS} ms`, RECONNECT_MS)),
+      CONNECT_MS,
+    );
     const lost = (reason: string) => {
       if (closed) return;
       if (connected < namespaces.length) return fail(new Error(reason));
@@ -130,7 +135,7 @@ export function openWire(options: WireOptions): Promise<Wire> {
     });
     socket.on('unexpected-response', (_request, response) => {
       const seconds = Number(response.headers['retry-after']);
-      if (response.statusCode === 503 && seconds > 0) return fail(new Busy(seconds * 1_000));
+      if (response.statusCode === 503 && seconds > 0) return fail(new Busy('answered 503', seconds * 1_000));
       fail(new Error(`the server answered ${response.statusCode}`));
     });
     socket.on('error', (error) => lost(error.message));

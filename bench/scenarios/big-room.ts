@@ -14,7 +14,7 @@ const plans: Record<'full' | 'smoke', RoomsPlan> = {
     measureMs: 8_000,
     connectAtOnce: 100,
   },
-  smoke: { nodes: 2, rooms: 1, both: 2, readers: 28, rate: 20, warmMs: 50, measureMs: 300 },
+  smoke: { nodes: 2, rooms: 1, both: 2, readers: 28, rate: 300, warmMs: 50, measureMs: 400 },
 };
 
 const figures = ({ seconds, delivered, delivery, cpu }: Measured) => ({

@@ -40,8 +40,8 @@ const figures = ({ seconds, acked, delivered, ack, delivery, lateness, cpu }: Me
 const times = { full: { warmMs: 3_000, measureMs: 8_000 }, smoke: { warmMs: 50, measureMs: 300 } };
 
 const large: Record<'full' | 'smoke', RoomsPlan> = {
-  full: { ...times.full, nodes: 2, rooms: 4, both: 10, readers: 290, rate: 50 },
-  smoke: { ...times.smoke, nodes: 2, rooms: 2, both: 2, readers: 8, rate: 50 },
+  full: { ...times.full, nodes: 2, rooms: 4, both: 300, rate: 50 },
+  smoke: { ...times.smoke, nodes: 2, rooms: 2, both: 10, rate: 50 },
 };
 const many: Record<'full' | 'smoke', RoomsPlan> = {
   full: { ...times.full, nodes: 2, rooms: 50, both: 20, rate: 250 },

@@ -24,6 +24,8 @@ export interface RoomsPlan {
   warmMs: number;
   measureMs: number;
   connectAtOnce?: number;
+  /** How long deliveries may be under way after the last message; 10 s when absent. */
+  patienceMs?: number;
 }
 
 export interface Measured {
@@ -87,7 +89,7 @@ export async function runRooms(
 
 /** Every room's clients, spread over the nodes. */
 async function clientsOf(cluster: Cluster, plan: RoomsPlan): Promise<RoomsOptions> {
-  const { rooms: count, both = 0, senders = 0, readers = 0 } = plan;
+  const { rooms: count, both = 0, senders = 0, readers = 0, patienceMs } = plan;
   const ids = await cluster.createRooms(count);
   const clients: RoomClient[] = [];
   for (const room of ids.keys()) {
@@ -104,7 +106,13 @@ async function clientsOf(cluster: Cluster, plan: RoomsPlan): Promise<RoomsOption
     }
   }
   const rooms = ids.map((id) => ({ id, senders: both + senders }));
-  return { rooms, clients, numbered: cluster.server === 'city', bodyLength: BODY_LENGTH };
+  return {
+    rooms,
+    clients,
+    numbered: cluster.server === 'city',
+    bodyLength: BODY_LENGTH,
+    ...(patienceMs && { patienceMs }),
+  };
 }
 
 /** Into so many parts, rooms being spread over all of them. */

@@ -1,0 +1,87 @@
+/** The bench itself, tiny: every scenario runs and gives figures, and a delivery that goes wrong makes a run void. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startGenerator } from '../../bench/load/generator.ts';
+import type { RoomClient, RoomsLoad, RoomsOptions } from '../../bench/load/rooms.ts';
+import type { ServerName } from '../../bench/scenario.ts';
+import { SCENARIOS } from '../../bench/scenarios.ts';
+import { startServices } from '../../bench/services.ts';
+import type { Services } from '../../bench/services.ts';
+import { startRelay } from './relay.ts';
+import type { Strike } from './relay.ts';
+import { shareClusters } from './shared-services.ts';
+
+const ROOMS_LOAD = new URL('../../bench/load/rooms.ts', import.meta.url);
+
+let services: Services;
+let shared: Services;
+
+beforeAll(async () => {
+  services = await startServices({ durable: false });
+  shared = shareClusters(services);
+}, 60_000);
+afterAll(() => services?.stop());
+
+const context = (server: ServerName, own: Services) => ({
+  server,
+  size: 'smoke' as const,
+  services: own,
+  log: () => {},
+});
+
+/** Two clients of one room of `server` send each so many messages, one after the other; what the ledger says. */
+async function problemsOf(server: ServerName, strike?: Strike): Promise<string[]> {
+  const EACH = 10;
+  const cluster = await shared.start(server);
+  const relay = strike && (await startRelay(cluster.nodes[0]!.url, strike));
+  const [room] = await cluster.createRooms(1);
+  const client = async (sender: number): Promise<RoomClient> => {
+    const userId = `u_ledger_${sender}`;
+    const token = await cluster.token(userId, { name: userId });
+    return { url: relay?.url ?? cluster.nodes[0]!.url, token, userId, room: 0, reads: true, sender };
+  };
+  const generator = await startGenerator<RoomsLoad>(ROOMS_LOAD, {
+    rooms: [{ id: room!, senders: 2 }],
+    clients: [await client(0), await client(1)],
+    numbered: server === 'city',
+    bodyLength: 100,
+    patienceMs: 500,
+  } satisfies RoomsOptions);
+  try {
+    await generator.call('connect', {});
+    await generator.call('sendEach', { count: EACH });
+    const sent = await generator.call('settle');
+    expect(sent).toEqual([[EACH, EACH]]);
+    return await generator.call('verify', { sent });
+  } finally {
+    await generator.stop();
+    await relay?.close();
+  }
+}
+
+describe('the ledger', () => {
+  it.each<[Strike, string]>([
+    ['lose', 'deliveries lost: 1'],
+    ['repeat', 'deliveries duplicates: 1'],
+    ['swap', 'deliveries disordered: 1'],
+  ])('finds what a server does to one delivery: %s', async (strike, problem) => {
+    expect(await problemsOf('bare', strike)).toEqual([problem]);
+  });
+
+  it.each<ServerName>(['bare', 'tutorial', 'city'])('has nothing to say of %s', async (server) => {
+    expect(await problemsOf(server)).toEqual([]);
+  });
+});
+
+describe('every scenario', () => {
+  it.each(SCENARIOS.map((scenario) => [scenario.name, scenario.trials[0]!] as const))(
+    'runs and gives its figures: %s',
+    async (_, trial) => {
+      const { figures, problems } = await trial.run(context('city', shared));
+      expect(problems).toEqual([]);
+      expect(Object.keys(figures).sort()).toEqual(Object.keys(trial.figures).sort());
+      for (const [name, value] of Object.entries(figures)) {
+        expect({ name, finite: Number.isFinite(value) }).toEqual({ name, finite: true });
+      }
+    },
+  );
+});
