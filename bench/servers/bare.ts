@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { ulid } from 'ulid';
 import { createIo, env, serve, userOf } from './common.ts';
 import type { Message, Send } from './common.ts';
+import { servePresence } from './presence.ts';
 
 const redis = new Redis(env('REDIS_URL'));
 const io = createIo(redis);
@@ -40,4 +41,5 @@ rooms.on('connection', (socket) => {
   });
 });
 
+servePresence(io, redis);
 serve(io, () => redis.quit());

@@ -50,7 +50,11 @@ export async function verify(token: unknown): Promise<User> {
 
 /** Socket.IO as its documentation sets it up with several nodes, both namespaces behind the token. */
 export function createIo(redis: Redis) {
-  const io = new Server({ adapter: createAdapter(redis, redis.duplicate()) });
+  const io = new Server({
+    adapter: createAdapter(redis, redis.duplicate()),
+    // As often as the city where ten thousand idle connections would otherwise be compared by it.
+    ...(process.env.PING_MS ? { pingInterval: Number(process.env.PING_MS) } : {}),
+  });
   for (const namespace of ['/rooms', '/presence']) {
     io.of(namespace).use((socket, next) => {
       verify(socket.handshake.auth.token).then(

@@ -18,12 +18,13 @@ export const REST_SCHEMA = `
 `;
 
 const ROOM = `
-  select r.id, r.name, r.description, r.is_default, r.created_at,
-    (select max(created_at) from messages where room_id = r.id) last_event,
-    (select count(*) from members where room_id = r.id) members,
-    exists (select from members where room_id = r.id and user_id = $1) joined,
-    (select count(*) from messages where room_id = r.id and id > coalesce(k.last_read_id, 0)) unread
-  from rooms r left join read_marks k on k.room_id = r.id and k.user_id = $1`;
+  select r.id, r.name, r.description, r.is_default, r.created_at, m.user_id is not null joined,
+    (select created_at from messages where room_id = r.id order by id desc limit 1) last_event,
+    case when m.user_id is not null
+      then (select count(*) from messages where room_id = r.id and id > coalesce(k.last_read_id, 0)) else 0 end unread
+  from rooms r
+  left join members m on m.room_id = r.id and m.user_id = $1
+  left join read_marks k on k.room_id = r.id and k.user_id = $1`;
 
 export function createRest(pool: pg.Pool, io: Server): Express {
   const app = express();

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { createIo, env, serve, userOf } from './common.ts';
 import type { Message, Send, User } from './common.ts';
+import { createRest, REST_SCHEMA } from './tutorial-rest.ts';
 
 const SCHEMA = `
   select pg_advisory_xact_lock(1);
@@ -98,7 +99,7 @@ rooms.on('connection', (socket) => {
 
   // The tutorial's recovery: whoever connects is sent what came after the offset in the handshake.
   const { serverOffset = 0 } = socket.handshake.auth as { serverOffset?: number };
-  missed(user, serverOffset).then(
+  const recovered = missed(user, serverOffset).then(
     (messages) => {
       for (const message of messages) socket.emit('room.message', { room_id: message.room_id, message });
     },
@@ -107,6 +108,7 @@ rooms.on('connection', (socket) => {
 
   socket.on('room.join', ({ room_id }: { room_id: string }, ack: Ack) => {
     const join = async () => {
+      await recovered; // or a message could come twice: recovered, and live
       await pool.query('insert into members (room_id, user_id) values ($1, $2) on conflict do nothing', [
         room_id,
         user.id,
@@ -128,8 +130,9 @@ rooms.on('connection', (socket) => {
   });
 });
 
-await pool.query(SCHEMA);
-serve(io, async () => {
+await pool.query(SCHEMA + REST_SCHEMA);
+const close = async () => {
   await pool.end();
   await redis.quit();
-});
+};
+serve(io, close, createRest(pool, io));
