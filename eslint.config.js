@@ -15,7 +15,14 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts', 'dev/**/*.ts', 'test/**/*.ts', 'migrations/**/*.ts', 'seeds/**/*.ts'],
+    files: [
+      'src/**/*.ts',
+      'dev/**/*.ts',
+      'test/**/*.ts',
+      'bench/**/*.ts',
+      'migrations/**/*.ts',
+      'seeds/**/*.ts',
+    ],
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false } }],
