@@ -7,5 +7,6 @@ import { presence } from './scenarios/presence.ts';
 import { rest } from './scenarios/rest.ts';
 import { resume } from './scenarios/resume.ts';
 import { saturation } from './scenarios/saturation.ts';
+import { secondMe } from './scenarios/second-me.ts';
 
 export const SCENARIOS: Scenario[] = [saturation, fanOut, bigRoom, connections, presence, resume, rest];
