@@ -1,6 +1,6 @@
 /** The import rules of the house: main → app → {routes, socket, job} → service → {repo, store} → platform. */
 const FEATURES =
-  'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention';
+  'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention|inspect';
 
 module.exports = {
   forbidden: [
