@@ -1,0 +1,42 @@
+/** Suites of browser tests: skipped out loud where there is no Chromium, each with a stage of its own. */
+import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
+import { createDatabase } from '../support/database.ts';
+import { leaseRedis } from '../support/redis.ts';
+import { missing } from './chromium.ts';
+import { startStage } from './stage.ts';
+import type { Stage } from './stage.ts';
+
+/** `describe` where there is a Chromium; elsewhere the suite counts as skipped, and a line says why. */
+export function browserSuite(name: string, tests: () => void): void {
+  if (missing === undefined) return describe(name, tests);
+  process.stderr.write(
+    `SKIPPED: ${name}: no Chromium (${missing}). Install the package "chromium", or set CITY_CHROMIUM.\n`,
+  );
+  describe.skip(name, tests);
+}
+
+/** A suite on two nodes. After each test every page is closed, and none may have said that something is wrong with it. */
+export function stageSuite(
+  name: string,
+  env: Record<string, string>,
+  tests: (stage: () => Stage) => void,
+): void {
+  browserSuite(name, () => {
+    const closers: (() => Promise<unknown>)[] = [];
+    let stage: Stage;
+    beforeAll(async () => {
+      const [database, redis] = await Promise.all([createDatabase(), leaseRedis()]);
+      closers.push(
+        () => database.drop(),
+        () => redis.release(),
+      );
+      stage = await startStage({ databaseUrl: database.url, redisUrl: redis.url, env });
+      closers.push(() => stage.close());
+    }, 60_000);
+    afterEach(async () => expect(await stage.clear()).toEqual([]));
+    afterAll(async () => {
+      for (const close of closers.reverse()) await close();
+    });
+    tests(() => stage);
+  });
+}
