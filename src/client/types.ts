@@ -135,8 +135,8 @@ export interface Rooms extends Store<RoomListState> {
   loadMore(): Promise<void>;
   /** Opens a room by its id or slug; handles of one room share one subscription. */
   join(ref: string): RoomHandle;
-  /** The state of a room without joining it. */
-  state(ref: string): RoomState;
+  /** The room without opening it: what is known of it here, and sending to it. */
+  peek(ref: string): Omit<RoomHandle, 'leave'>;
 }
 
 export interface PresenceState {
