@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { until } from '../support/until.ts';
 
 /** A call under way. */
 export interface Telling {
@@ -26,7 +27,6 @@ export interface Agents {
 /** Starts it on a free port of 127.0.0.1. */
 export async function startAgents(): Promise<Agents> {
   const calls: Telling[] = [];
-  const asked: ((call: Telling) => void)[] = [];
   const server = createServer((request, response) => {
     let text = '';
     request.setEncoding('utf8').on('data', (piece: string) => (text += piece));
@@ -34,7 +34,7 @@ export async function startAgents(): Promise<Agents> {
       const send = (event: unknown) => void response.write(`data: ${JSON.stringify(event)}\n\n`);
       response.on('error', () => {});
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
-      const call: Telling = {
+      calls.push({
         input: (JSON.parse(text) as { input: string }).input,
         say: (delta) => send({ delta }),
         done() {
@@ -42,17 +42,14 @@ export async function startAgents(): Promise<Agents> {
           response.end();
         },
         closed: once(response, 'close'),
-      };
-      const waiting = asked.shift();
-      if (waiting) waiting(call);
-      else calls.push(call);
+      });
     });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    next: () => new Promise((resolve) => (calls.length > 0 ? resolve(calls.shift()!) : asked.push(resolve))),
+    next: () => until(() => calls.shift(), 'a call of Agents Core'),
     async stop() {
       const closed = once(server, 'close');
       server.close();

@@ -21,17 +21,19 @@ interface Person {
   roles?: Role[];
 }
 
+/** A visit to a node, or through a line. */
+type Where = Omit<Visit, 'url' | 'browser' | 'faults'> & { node?: number; line?: Proxy };
+
 export interface Stage {
   agents: Agents;
   /** The address of a node, past any line. */
   url(node?: number): string;
   /** A line of its own to a node. */
   line(node?: number): Promise<Proxy>;
+  /** A browser at a node, before the sign-in. */
+  arrive(visit?: Where): Promise<Visitor>;
   /** A person's browser at a node, signed in. */
-  visit(
-    person: Person,
-    visit?: Omit<Visit, 'url' | 'browser' | 'faults'> & { node?: number; line?: Proxy },
-  ): Promise<Visitor>;
+  visit(person: Person, visit?: Where): Promise<Visitor>;
   /** REST as a person, by the token that the development sign-in gives. */
   rest(userId: string, person?: Person, node?: number): Promise<ReturnType<typeof createRest>>;
   token(userId: string, person?: Person): Promise<string>;
@@ -116,6 +118,18 @@ function act(
   const rest: Stage['rest'] = async (userId, person, node = 0) =>
     createRest(url(node), await token(userId, person));
 
+  const arrive: Stage['arrive'] = async ({ node = 0, line, ...visit } = {}) => {
+    const faults: Faults = { seen: [], networkExpected: false };
+    const visitor = await enter({
+      ...visit,
+      browser,
+      faults,
+      url: line ? `http://127.0.0.1:${line.port}` : url(node),
+    });
+    visits.push({ visitor, faults });
+    return visitor;
+  };
+
   return {
     agents,
     url,
@@ -126,15 +140,9 @@ function act(
       lines.push(line);
       return line;
     },
-    async visit({ name, roles }, { node = 0, line, ...visit } = {}) {
-      const faults: Faults = { seen: [], networkExpected: false };
-      const visitor = await enter({
-        ...visit,
-        browser,
-        faults,
-        url: line ? `http://127.0.0.1:${line.port}` : url(node),
-      });
-      visits.push({ visitor, faults });
+    arrive,
+    async visit({ name, roles }, where) {
+      const visitor = await arrive(where);
       if (roles) await visitor.signInWith(await token(userIdFor(name), { name, roles }));
       else await visitor.signInAs(name);
       return visitor;

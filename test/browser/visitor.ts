@@ -17,7 +17,6 @@ const LABELS = {
     main: 'Головне',
     log: 'Повідомлення',
     write: /^Написати: /,
-    send: 'Надіслати',
     typing: (name: string) => `${name} пише`,
     waiting: 'чекає на зв’язок',
     edited: 'змінено',
@@ -37,9 +36,17 @@ const LABELS = {
     youAre: { online: 'Ви онлайн', away: 'Ви відійшли', offline: 'Ви офлайн' },
     secondMe: 'Друге Я',
     prompt: 'Запитати Друге Я',
+    ask: 'Запитати',
     conversation: 'Розмова',
     stop: 'Зупинити',
     stopped: 'Зупинено',
+    cut: 'Обірвати з’єднання',
+    reconnect: 'З’єднати знову',
+    fiveWrite: 'Хтось пише п’ять разів',
+    oneWrites: 'Хтось пише',
+    missed: (n: number) => `збережено ${n} змін`,
+    replayed: (n: number) => `надолужено повідомлень: ${n}`,
+    whole: /^Нічого не пропущено/,
   },
   en: {
     name: 'What should the city call you?',
@@ -49,7 +56,6 @@ const LABELS = {
     main: 'Main',
     log: 'Messages',
     write: /^Write to /,
-    send: 'Send',
     typing: (name: string) => `${name} is typing`,
     waiting: 'waiting for the connection',
     edited: 'edited',
@@ -69,9 +75,17 @@ const LABELS = {
     youAre: { online: 'You are online', away: 'You are away', offline: 'You are offline' },
     secondMe: 'Second Me',
     prompt: 'Ask your Second Me',
+    ask: 'Ask',
     conversation: 'Conversation',
     stop: 'Stop',
     stopped: 'Stopped',
+    cut: 'Cut the connection',
+    reconnect: 'Connect again',
+    fiveWrite: 'Somebody writes five',
+    oneWrites: 'Somebody writes',
+    missed: (n: number) => `${n} changes are stored`,
+    replayed: (n: number) => `${n} messages were replayed`,
+    whole: /^Nothing is missing/,
   },
 } as const;
 
@@ -145,6 +159,7 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, be
     ...inRoom(page, labels, url),
     ...atHome(page, labels),
     ...withSecondMe(page, labels, url),
+    ...atInspector(page, labels, url),
     /** The banner that tells of a lost connection. */
     lost: page.getByRole('status').filter({ hasText: labels.lost }),
     /** Resolves when the visitor's own presence shows so. */
@@ -153,6 +168,9 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, be
         .getByText(labels.youAre[status])
         .first()
         .waitFor({ timeout: HEARTBEAT_MS + PATIENCE_MS }),
+    /** What strangers have made of the page by these texts: elements, a set global, words turned round. */
+    injected: (hostile: readonly string[]) =>
+      page.evaluate<string[]>(INJECTED.replace('HOSTILE', JSON.stringify(hostile))),
     /** Closes the tab as a person does: the page is told. */
     async leave() {
       const closed = page.waitForEvent('close');
@@ -205,6 +223,7 @@ function inRoom(page: Page, labels: Labels, url: string) {
     seesTyping: (author: string) => page.getByText(labels.typing(author), { exact: true }).waitFor(),
     /** Messages that wait for the connection. */
     unsent: log.getByText(labels.waiting),
+    seesTypingAnybody: () => page.getByText(labels.typing('')).waitFor(),
     /** Waits until the log says exactly this, from the top ('' is a deleted message); fails with what it says instead. */
     async readsExactly(bodiesExpected: readonly string[]) {
       const expected = bodiesExpected.map((body) => body || labels.deleted);
@@ -226,11 +245,13 @@ function inRoom(page: Page, labels: Labels, url: string) {
     },
     /** Chooses from the menu of a message. */
     choose,
-    async edit(body: string, better: string) {
-      await choose(body, labels.edit);
+    /** Rewrites one's last message, with the keyboard. */
+    async editLast(better: string) {
+      await composer.press('ArrowUp');
       const box = log.getByRole('textbox', { name: labels.edit });
       await box.fill(better);
       await box.press('Enter');
+      await box.waitFor({ state: 'detached' });
     },
     async remove(body: string) {
       await choose(body, labels.remove);
@@ -274,13 +295,48 @@ function withSecondMe(page: Page, labels: Labels, url: string) {
       await page.getByRole('textbox', { name: labels.prompt }).waitFor();
     },
     async ask(prompt: string) {
-      const box = page.getByRole('textbox', { name: labels.prompt });
-      await box.fill(prompt);
-      await box.press('Enter');
+      await page.getByRole('textbox', { name: labels.prompt }).fill(prompt);
+      await page.getByRole('button', { name: labels.ask, exact: true }).click(); // Enter is a new line on phones
     },
+    /** Waits until Second Me has said exactly this so far. */
+    hears: (text: string) => talk.getByText(text, { exact: true }).first().waitFor(),
     stopButton: page.getByRole('button', { name: labels.stop }),
   };
 }
+
+function atInspector(page: Page, labels: Labels, url: string) {
+  return {
+    async openInspector() {
+      await page.goto(`${url}/inspect`);
+      await page.getByText(labels.whole).waitFor();
+    },
+    press: (button: 'cut' | 'reconnect' | 'oneWrites' | 'fiveWrite') =>
+      page.getByRole('button', { name: labels[button], exact: true }).click(),
+    /** Waits until the inspector says so. */
+    verdict: (text: string | RegExp) => page.getByText(text).first().waitFor(),
+  };
+}
+
+/**
+ * No element of the page is of these kinds, and text that overrides the direction (U+202E) stands alone in a box, or in
+ * isolating characters, so that it turns nothing but itself.
+ */
+const INJECTED = `(() => {
+  const kinds = 'img, iframe, script, object, embed, [onerror], [onload], a[href^="javascript"]';
+  const found = [...document.body.querySelectorAll(kinds)].map((element) => element.outerHTML);
+  if ('pwned' in globalThis) found.push('a script of a stranger has run');
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const { data, parentElement } = texts.currentNode;
+    if (!data.includes('\\u202e') || parentElement.closest('.hidden')) continue;
+    let box = parentElement;
+    const style = () => getComputedStyle(box);
+    while (style().display === 'inline' && !/isolate|plaintext/.test(style().unicodeBidi)) box = box.parentElement;
+    const rest = box.textContent.replace(/\\u2068.*?\\u2069/gs, '').split('\\u202e').slice(1).join('');
+    if (rest.trim() && !HOSTILE.includes(box.textContent)) found.push('not isolated: ' + box.outerHTML);
+  }
+  return found;
+})()`;
 
 const NETWORK = /net::ERR_|WebSocket connection to .* failed|ERR_INTERNET_DISCONNECTED/;
 
