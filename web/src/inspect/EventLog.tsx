@@ -21,7 +21,7 @@ export function EventLog({ rows }: { rows: readonly Row[] }) {
       {rows.length === 0 ? (
         <p className="note">{t('eventsNone')}</p>
       ) : (
-        <div className="inspect-wide is-tall" role="region" aria-labelledby="events" tabIndex={0}>
+        <div className="inspect-wide is-tall" role="group" aria-labelledby="events" tabIndex={0}>
           <table>
             <thead>
               <tr>

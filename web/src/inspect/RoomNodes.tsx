@@ -51,7 +51,7 @@ export function RoomNodes({ nodes, roomId, check }: Props) {
       {heads.length === 0 ? (
         <p className="note">{t('nodesNone')}</p>
       ) : (
-        <div className="inspect-wide" role="region" aria-labelledby="nodes" tabIndex={0}>
+        <div className="inspect-wide" role="group" aria-labelledby="nodes" tabIndex={0}>
           <table>
             <thead>
               <tr>
