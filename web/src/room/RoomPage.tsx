@@ -1,0 +1,79 @@
+/** A room: its plate, its log, who is inside, and the place to write. */
+import { useMemo, useState } from 'react';
+import type { RoomState } from '../../../src/client/index.ts';
+import { useCity, useRoom } from '../../../src/client/react.ts';
+import { useWords } from '../i18n.ts';
+import { Icon } from '../parts/Icon.tsx';
+import { Problem } from '../parts/Problem.tsx';
+import { Title } from '../parts/Title.tsx';
+import { Composer } from './Composer.tsx';
+import { RoomContext } from './context.ts';
+import { Inside } from './Inside.tsx';
+import { MessageList } from './MessageList.tsx';
+import { RoomHead, RoomWay } from './RoomHead.tsx';
+import { Typing } from './Typing.tsx';
+
+/** What is shown where there is no room to show: while it opens, when it may not be entered, after it closed. */
+function Threshold({ state, name, again }: { state: RoomState; name: string; again(): void }) {
+  const { t } = useWords();
+  const { closed, error } = state;
+  const missing = error?.code === 'not_found';
+  const barred = error?.code === 'forbidden';
+  return (
+    <div className="room is-bare">
+      <header className="room-head">
+        <RoomWay />
+        <Title text={name} />
+      </header>
+      <div className="room-bare">
+        {closed && <p className="lead">{t(`room.closed.${closed}`)}</p>}
+        {(closed === 'left' || closed === 'kicked') && (
+          <button type="button" className="primary" onClick={again}>
+            {t('room.rejoin')}
+          </button>
+        )}
+        {!closed && missing && <p className="lead">{t('room.notFound')}</p>}
+        {!closed && barred && <p className="lead">{t('room.closed.banned')}</p>}
+        {!closed && error && !missing && !barred && <Problem error={error} retry={again} />}
+        {!closed && !error && <p className="note">{t('app.loading')}</p>}
+        {(closed || error) && (
+          <a href="#/" className="row">
+            <Icon name="back" /> {t('room.back')}
+          </a>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function OpenRoom({ roomRef, again }: { roomRef: string; again(): void }) {
+  const city = useCity();
+  const state = useRoom(roomRef);
+  /** Whether the mark of what was new has served: the reader has answered. */
+  const [answered, setAnswered] = useState(false);
+  const { room } = state;
+  const open = useMemo(() => room && { room, handle: city.rooms.peek(room.id) }, [city, room]);
+  if (!open || !room || state.closed || state.status === 'error') {
+    return <Threshold state={state} name={room?.name ?? roomRef} again={again} />;
+  }
+  return (
+    <RoomContext value={open}>
+      <div className="room">
+        <RoomHead state={state} />
+        <div className="room-body">
+          <MessageList state={state} newFrom={answered ? null : state.firstUnreadSeq} />
+          <Inside state={state} />
+        </div>
+        <div className="room-foot">
+          <Typing ids={state.typing} />
+          <Composer key={room.id} messages={state.messages} onSent={() => setAnswered(true)} />
+        </div>
+      </div>
+    </RoomContext>
+  );
+}
+
+export function RoomPage({ roomRef }: { roomRef: string }) {
+  const [attempt, setAttempt] = useState(0);
+  return <OpenRoom key={attempt} roomRef={roomRef} again={() => setAttempt(attempt + 1)} />;
+}
