@@ -1,6 +1,9 @@
 /** The examples for browsers, as their READMEs open them, on a server of static files and a city of two nodes. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import express from 'express';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHttpServer } from '../../src/platform/http-server.ts';
 import { stageSuite } from '../browser/suite.ts';
@@ -13,10 +16,22 @@ stageSuite('the examples in a browser', { RATE_LIMITS: 'off' }, (stage) => {
   app.get('/favicon.ico', (_request, response) => void response.status(204).end());
   const files = createHttpServer(app);
   let site: string;
+  let built: string;
   beforeAll(async () => {
+    built = await mkdtemp(join(tmpdir(), 'examples-'));
+    app.use('/react', express.static(built));
+    const { status, stderr } = spawnSync(
+      'node_modules/.bin/vite',
+      ['build', 'examples/react', '--base', './', '--outDir', built, '--emptyOutDir'],
+      { cwd: ROOT, encoding: 'utf8' },
+    );
+    if (status !== 0) throw new Error(`the React example was not built:\n${stderr}`);
     site = `http://localhost:${await files.listen(0)}`;
   });
-  afterAll(() => files.close());
+  afterAll(async () => {
+    await files.close();
+    await rm(built, { recursive: true });
+  });
 
   it('one HTML file: two people talk, and nothing is missing or doubled after a lost connection', async () => {
     const slug = await stage().room('Майдан');
@@ -61,5 +76,50 @@ stageSuite('the examples in a browser', { RATE_LIMITS: 'off' }, (stage) => {
     expect(body.users.map(({ user_id }: { user_id: string }) => user_id).sort()).toEqual(
       expect.arrayContaining(['u_olena', 'u_taras']),
     );
+  });
+
+  it('React hooks: a room, people, the feed and Second Me, across a lost connection', async () => {
+    const slug = await stage().room('Кавʼярня');
+    const line = await stage().line(1);
+    const { page, faults } = await stage().arrive();
+    await page.goto(`${site}/react/?city=http://localhost:${line.port}&name=Marko&room=${slug}`);
+    await page.getByRole('heading', { name: 'Кавʼярня (live)' }).waitFor();
+    await page.getByRole('heading', { name: 'you are online' }).waitFor();
+    const messages = () => page.getByRole('list', { name: 'Messages' }).getByRole('listitem').allInnerTexts();
+    const write = async (label: string, text: string) => {
+      await page.getByLabel(label, { exact: true }).fill(text);
+      await page.getByLabel(label, { exact: true }).press('Enter');
+    };
+    await write('Message', 'Дві кави');
+    await page.getByText('Marko: Дві кави').waitFor();
+
+    faults.networkExpected = true;
+    line.refuse();
+    await page.getByRole('status').filter({ hasText: 'lost' }).waitFor();
+    await stage().write(slug, 'Ганна', ['Вже несу', 'І тістечко'], 0);
+    await write('Message', 'Дякую');
+    await page.getByText('Дякую …').waitFor();
+    line.pass();
+    await page.getByText('Marko: Дякую').waitFor();
+    await until(async () => (await messages()).length === 4, 'four messages');
+    expect(await messages()).toEqual([
+      'Marko: Дві кави',
+      expect.stringMatching(/: Вже несу$/),
+      expect.stringMatching(/: І тістечко$/),
+      'Marko: Дякую',
+    ]);
+    await page
+      .getByRole('list', { name: 'Feed' })
+      .getByText(`room_message in room_city_${slug}`)
+      .nth(3)
+      .waitFor();
+
+    await write('Question', 'Скільки я винен?');
+    const invocation = await stage().agents.next();
+    invocation.say('Вісім');
+    await page.getByText('Скільки я винен? → Вісім (running)').waitFor();
+    invocation.say('десят.');
+    invocation.done();
+    await page.getByText('Скільки я винен? → Вісімдесят. (succeeded)').waitFor();
   });
 });
