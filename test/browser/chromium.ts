@@ -1,6 +1,7 @@
-/** Finds the distribution's Chromium installing it where that is allowed. */
+/** Finds the distribution's Chromium, installing it where that is allowed. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import type { Browser } from 'playwright-core';
@@ -8,8 +9,9 @@ import { programFolders } from '../../dev/services/programs.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 const isRoot = process.getuid?.() === 0;
-/** Of the package lists, and of the package; several suites may be at it, and wait for each other's lock. */
-const APT_MS = { update: 60_000, install: 240_000 };
+const APT_S = 240;
+/** Several suites find out at once that there is none: one of them installs it, the others wait. */
+const LOCK = join(tmpdir(), 'city-chromium.lock');
 
 /** The program that CITY_CHROMIUM names, or the first one on the path. */
 function installed(): string | undefined {
@@ -26,18 +28,12 @@ function install(): string | undefined {
   if (!isRoot || process.platform !== 'linux' || spawnSync('apt-get', ['--version']).status !== 0) {
     return 'only root can install one, with apt-get';
   }
-  const apt = (timeout: number, ...args: string[]) =>
-    spawnSync('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${timeout / 1000}`, ...args], {
-      encoding: 'utf8',
-      timeout,
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    });
   process.stderr.write('browser tests: no Chromium found, installing the one of the distribution\n');
-  apt(APT_MS.update, 'update'); // older lists may do as well
-  const { status, stderr, error } = apt(
-    APT_MS.install,
-    ...['install', '--yes', '--no-install-recommends', 'chromium'],
-  );
+  const steps = 'apt-get -qq update; apt-get -qq install --yes --no-install-recommends chromium'; // older lists may do
+  const { status, stderr, error } = spawnSync('flock', [LOCK, 'timeout', String(APT_S), 'sh', '-c', steps], {
+    encoding: 'utf8',
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
   return status === 0 ? undefined : (error?.message ?? stderr.trim().split('\n').at(-1) ?? 'apt-get failed');
 }
 

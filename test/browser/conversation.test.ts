@@ -135,5 +135,5 @@ stageSuite('people at browsers on two nodes', { RATE_LIMITS: 'off' }, (stage) =>
     await olena.presence('online');
     await away.waitFor({ state: 'detached' });
     await taras.person('Олена').waitFor();
-  }, 40_000);
+  });
 });

@@ -1,10 +1,13 @@
 /** Suites of browser tests: skipped out loud where there is no Chromium, each with a stage of its own. */
-import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest } from '@jest/globals';
 import { createDatabase } from '../support/database.ts';
 import { leaseRedis } from '../support/redis.ts';
 import { missing } from './chromium.ts';
 import { startStage } from './stage.ts';
 import type { Stage } from './stage.ts';
+
+/** For a test of several people on a machine that has other things to do; what is missing shows sooner. */
+const TEST_MS = 60_000;
 
 /** `describe` where there is a Chromium; elsewhere the suite counts as skipped, and a line says why. */
 export function browserSuite(name: string, tests: () => void): void {
@@ -22,6 +25,7 @@ export function stageSuite(
   tests: (stage: () => Stage) => void,
 ): void {
   browserSuite(name, () => {
+    jest.setTimeout(TEST_MS);
     const closers: (() => Promise<unknown>)[] = [];
     let stage: Stage;
     beforeAll(async () => {
@@ -32,7 +36,7 @@ export function stageSuite(
       );
       stage = await startStage({ databaseUrl: database.url, redisUrl: redis.url, env });
       closers.push(() => stage.close());
-    }, 60_000);
+    });
     afterEach(async () => expect(await stage.clear()).toEqual([]));
     afterAll(async () => {
       for (const close of closers.reverse()) await close();
