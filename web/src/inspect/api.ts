@@ -73,4 +73,3 @@ export function createNeighbour() {
     },
   };
 }
-export type Neighbour = ReturnType<typeof createNeighbour>;
