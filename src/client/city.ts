@@ -1,5 +1,4 @@
 /** The composition of a client: one connection, and everything that lives on it. */
-import type { FeedScope } from '../contract/feed.ts';
 import { createConnection } from './connection.ts';
 import { createFeed } from './feed.ts';
 import { createFeedSource } from './feed-source.ts';
@@ -10,7 +9,7 @@ import { createRest } from './rest.ts';
 import { createRooms } from './rooms.ts';
 import { createSecondMe } from './second-me.ts';
 import { createSession } from './session.ts';
-import type { CityClient, CityOptions, Feed } from './types.ts';
+import type { CityClient, CityOptions } from './types.ts';
 
 const AWAY_AFTER_MS = 300_000;
 const MESSAGES_KEPT = 1_000;
@@ -30,7 +29,7 @@ export function createCityClient(options: CityOptions): CityClient {
   const rooms = createRooms({ connection, rest, names, me: session.me, presence, messagesKept, source });
   const secondMe = createSecondMe({ connection, rest });
   const deps = { connection, source, rest, names, isMember: rooms.isMember };
-  const feeds: Record<FeedScope, Feed> = { city: createFeed('city', deps), mine: createFeed('mine', deps) };
+  const feeds = { city: createFeed('city', deps), mine: createFeed('mine', deps) };
   connection.start();
 
   return {
@@ -41,7 +40,7 @@ export function createCityClient(options: CityOptions): CityClient {
     rest,
     rooms: rooms.rooms,
     presence,
-    feed: (scope = 'city') => feeds[scope],
+    feed: (scope = 'city') => feeds[scope].feed,
     secondMe: secondMe.secondMe,
     on: connection.on,
     ask: connection.ask,
@@ -49,6 +48,7 @@ export function createCityClient(options: CityOptions): CityClient {
     close(): void {
       rooms.close();
       secondMe.close();
+      for (const feed of Object.values(feeds)) feed.close();
       presence.close();
       source.close();
       session.close();

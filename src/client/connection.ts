@@ -3,7 +3,7 @@ import { Manager } from 'socket.io-client';
 import type { Socket } from 'socket.io-client';
 import type { AckError } from '../contract/errors.ts';
 import { asCityError, CityError, offline } from './errors.ts';
-import { onReturn, onVisibility } from './page.ts';
+import { isHidden, onOnline, onPageShow, onVisibility } from './page.ts';
 import type { Session } from './session.ts';
 import { createValue } from './store.ts';
 import type { ConnectionState, Store } from './types.ts';
@@ -136,10 +136,10 @@ export function createConnection(url: string, session: Session) {
     void connect(refused);
   }
 
-  const offs = [
-    onReturn(() => state.getSnapshot().phase !== 'refused' && reconnect()),
-    onVisibility(() => state.getSnapshot().phase !== 'refused' && reconnect()),
-  ];
+  const comeBack = () => {
+    if (state.getSnapshot().phase !== 'refused' && !isHidden()) reconnect();
+  };
+  const offs = [onOnline(comeBack), onPageShow(comeBack), onVisibility(comeBack)];
 
   return {
     state: state as Store<ConnectionState>,

@@ -30,7 +30,10 @@ const newestFirst = (a: FeedEvent, b: FeedEvent) =>
 const join = (a: readonly FeedEvent[], b: readonly FeedEvent[]): FeedEvent[] =>
   [...new Map([...b, ...a].map((event) => [event.id, event])).values()].sort(newestFirst);
 
-export function createFeed(scope: FeedScope, { connection, source, rest, names, isMember }: FeedDeps): Feed {
+export function createFeed(
+  scope: FeedScope,
+  { connection, source, rest, names, isMember }: FeedDeps,
+): { feed: Feed; close(): void } {
   const state = createValue<FeedState>({ events: null, hasOlder: false, loadingOlder: false, error: null });
   /** Removed while a page was on its way, which may still have them; and live events that came meanwhile. */
   let removed = new Set<string>();
@@ -133,5 +136,6 @@ export function createFeed(scope: FeedScope, { connection, source, rest, names, 
     };
   }
 
-  return { ...whileWatched(state, start), scope, refresh, loadOlder };
+  const { end, ...store } = whileWatched(state, start);
+  return { feed: { ...store, scope, refresh, loadOlder }, close: end };
 }

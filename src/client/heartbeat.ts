@@ -1,6 +1,6 @@
 /** Keeps this client counted: a heartbeat every 20 s, away when nobody is at it, offline when its page closes. */
 import type { Connection } from './connection.ts';
-import { isHidden, isPage, onInput, onPageHide, onReturn, onVisibility } from './page.ts';
+import { isHidden, isPage, onInput, onPageHide, onPageShow, onVisibility } from './page.ts';
 import type { PresenceStatus } from './types.ts';
 
 const BEAT_MS = 20_000;
@@ -17,6 +17,8 @@ export function createHeartbeat({ connection, awayAfterMs, onStatus }: Heartbeat
   let inputAt = Date.now();
   let hiddenAt: number | null = isHidden() ? inputAt : null;
   let beatAt = 0;
+  /** The page has said goodbye, and must not take it back while it closes. */
+  let isLeaving = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   /** When this client is away, if nothing happens; Node has nobody in front of it. */
@@ -28,6 +30,7 @@ export function createHeartbeat({ connection, awayAfterMs, onStatus }: Heartbeat
 
   function beat(): void {
     clearTimeout(timer);
+    if (isLeaving) return;
     beatAt = Date.now();
     const left = awayAt() - beatAt;
     timer = setTimeout(beat, left > 0 ? Math.min(BEAT_MS, left) : BEAT_MS);
@@ -56,8 +59,15 @@ export function createHeartbeat({ connection, awayAfterMs, onStatus }: Heartbeat
       if (hiddenAt === null) inputAt = Date.now();
       if (wasAway !== isAway() || hiddenAt !== null) beat();
     }),
-    onPageHide(() => void connection.ask('presence.offline', {}).catch(() => {})),
-    onReturn(beat),
+    onPageHide(() => {
+      isLeaving = true;
+      connection.ask('presence.offline', {}).catch(() => {});
+    }),
+    onPageShow(() => {
+      isLeaving = false;
+      inputAt = Date.now();
+      beat();
+    }),
   ];
 
   return {

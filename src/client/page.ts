@@ -38,6 +38,7 @@ export const onInput = (listener: Listener) => listen(surroundings().window, INP
 export const onVisibility = (listener: Listener) =>
   listen(surroundings().document, ['visibilitychange'], listener);
 export const onPageHide = (listener: Listener) => listen(surroundings().window, ['pagehide'], listener);
-/** The page came back from the browser's cache, or the machine has a network again. */
-export const onReturn = (listener: Listener) =>
-  listen(surroundings().window, ['pageshow', 'online'], listener);
+/** The page came back, perhaps from the browser's cache. */
+export const onPageShow = (listener: Listener) => listen(surroundings().window, ['pageshow'], listener);
+/** The machine has a network again. */
+export const onOnline = (listener: Listener) => listen(surroundings().window, ['online'], listener);

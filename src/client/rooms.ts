@@ -78,7 +78,7 @@ export function createRooms({ source, ...deps }: RoomsDeps) {
         core().show(message);
         return message;
       },
-      typing: (typing) => core().typing.set(typing),
+      setTyping: (typing) => core().typing.set(typing),
       read: (seq = Infinity) => core().readMark.set(Math.min(seq, core().lastSeq())),
       loadOlder: () => core().list.loadOlder(),
       follow: (atEnd) => core().list.follow(atEnd),
@@ -104,7 +104,9 @@ export function createRooms({ source, ...deps }: RoomsDeps) {
     };
   }
 
-  const rooms: Rooms = { ...list.store, refresh: list.refresh, loadMore: list.loadMore, join, peek };
+  const { getSnapshot, subscribe } = list.store;
+  const { refresh, loadMore } = list;
+  const rooms: Rooms = { getSnapshot, subscribe, refresh, loadMore, join, peek };
   const offs = [
     connection.on('room.closed', ({ room_id, reason }) => {
       if (reason === 'deleted') list.drop(room_id);
@@ -115,6 +117,7 @@ export function createRooms({ source, ...deps }: RoomsDeps) {
     isMember: list.isMember,
     close(): void {
       for (const off of offs) off();
+      list.store.end();
       for (const { core } of entries.values()) core.close();
       entries.clear();
     },

@@ -161,12 +161,14 @@ export function createSecondMe({ connection, rest }: { connection: Connection; r
     }),
   ];
 
+  const store = whileWatched(state, () => {
+    watched = true;
+    void refresh();
+    return () => (watched = false);
+  });
   const secondMe: SecondMe = {
-    ...whileWatched(state, () => {
-      watched = true;
-      void refresh();
-      return () => (watched = false);
-    }),
+    getSnapshot: store.getSnapshot,
+    subscribe: store.subscribe,
     ask(prompt) {
       const turn = newTurn({ prompt, status: 'sending' });
       state.patch({ turns: [...turns(), turn] });

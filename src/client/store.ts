@@ -51,11 +51,16 @@ export function createValue<T>(initial: T): Value<T> {
   };
 }
 
-/** Runs `start` for as long as `store` has subscribers: what it answers is run a moment after the last one left. */
-export function whileWatched<T>(store: Store<T>, start: () => () => void): Store<T> {
+/** A store that runs `start` for as long as it has subscribers; the answer is run a moment after the last one left. */
+export function whileWatched<T>(store: Store<T>, start: () => () => void): Store<T> & { end(): void } {
   let watchers = 0;
   let stop: (() => void) | null = null;
+  const end = () => {
+    stop?.();
+    stop = null;
+  };
   return {
+    end,
     getSnapshot: store.getSnapshot,
     subscribe(listener) {
       const off = store.subscribe(listener);
@@ -69,9 +74,7 @@ export function whileWatched<T>(store: Store<T>, start: () => () => void): Store
         watchers -= 1;
         // React's strict mode and a change of pages leave and come back in one go.
         setTimeout(() => {
-          if (watchers > 0) return;
-          stop?.();
-          stop = null;
+          if (watchers === 0) end();
         });
       };
     },

@@ -110,7 +110,7 @@ export interface RoomHandle extends Store<RoomState> {
   /** Deletes a message of one's own, or any as a moderator. Rejects with a CityError. */
   delete(messageId: string): Promise<Message>;
   /** To be called with every keystroke (true) and when the draft is gone (false); sends at most every 3 s. */
-  typing(typing: boolean): void;
+  setTyping(typing: boolean): void;
   /** Moves the read mark up to `seq`, or to the newest message. */
   read(seq?: number): void;
   /** Loads a page of history before what is shown. */

@@ -193,7 +193,7 @@ describe('a room', () => {
     const [ann, bob] = [people.person('u_ann', { name: 'Ann' }), people.person('u_bob')];
     const [hers, his] = [ann.rooms.join(ref), bob.rooms.join(ref)];
     await Promise.all([untilLive(hers), untilLive(his)]);
-    hers.typing(true);
+    hers.setTyping(true);
     await untilState(his, ({ typing }) => typing.includes('u_ann'), 'Ann typing');
     hers.send('done');
     const unread = await untilState(his, ({ messages }) => messages.length === 1, 'her message');

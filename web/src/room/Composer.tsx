@@ -30,7 +30,7 @@ export function Composer({ messages, onSent }: Props) {
     setText(value);
     if (value) sessionStorage.setItem(draft, value);
     else sessionStorage.removeItem(draft);
-    handle.typing(value !== '');
+    handle.setTyping(value !== '');
   }
 
   useEffect(() => {
@@ -76,7 +76,7 @@ export function Composer({ messages, onSent }: Props) {
         aria-describedby="composer-hint"
         onChange={(event) => change(event.target.value)}
         onKeyDown={onKey}
-        onBlur={() => handle.typing(false)}
+        onBlur={() => handle.setTyping(false)}
       />
       <button type="submit" className="primary send" disabled={isBlank(text) || length > BODY_MAX}>
         <Icon name="send" />
