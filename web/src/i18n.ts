@@ -37,13 +37,14 @@ function isolated(value: string): string {
 }
 
 function build(lang: Lang) {
+  const locale = lang === 'en' ? 'en-GB' : 'uk';
   const plural = new Intl.PluralRules(lang);
-  const number = new Intl.NumberFormat(lang);
-  const time = new Intl.DateTimeFormat(lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-  const date = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'long' });
-  const dateYear = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'long', year: 'numeric' });
-  const short = new Intl.DateTimeFormat(lang, { day: 'numeric', month: 'short' });
-  const full = new Intl.DateTimeFormat(lang, { dateStyle: 'long', timeStyle: 'medium' });
+  const number = new Intl.NumberFormat(locale);
+  const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+  const date = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long' });
+  const dateYear = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' });
+  const short = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short' });
+  const full = new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'medium' });
 
   function t(key: Key, values: Values = {}): string {
     const text: Text = dictionary[lang][key];

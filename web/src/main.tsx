@@ -9,8 +9,10 @@ import './styles/frame.css';
 import './styles/nav.css';
 import './styles/signin.css';
 import './styles/city.css';
+import './styles/feed.css';
 import './styles/room.css';
 import './styles/messages.css';
+import './styles/composer.css';
 import './styles/second-me.css';
 import './styles/desk.css';
 

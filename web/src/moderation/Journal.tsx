@@ -9,18 +9,39 @@ import { Pages } from './Pages.tsx';
 import { RoomPlate, useRoomName } from './RoomPlate.tsx';
 import { PAGE, usePages } from './usePages.ts';
 
-/** What lifts an act that still holds, if anything does. */
-function liftOf({ action, until }: ModerationAct): ModerationAction | null {
-  if (until !== null && Date.parse(until) <= Date.now()) return null;
-  return action === 'ban' ? 'unban' : action === 'mute' ? 'unmute' : null;
+const KINDS: Partial<Record<ModerationAct['action'], 'ban' | 'mute'>> = {
+  ban: 'ban',
+  unban: 'ban',
+  mute: 'mute',
+  unmute: 'mute',
+};
+
+/** What lifts each act that still holds: the newest of its kind about its person and room. `acts`: newest first. */
+function liftsOf(acts: readonly ModerationAct[]): ReadonlyMap<string, ModerationAction> {
+  const lifts = new Map<string, ModerationAction>();
+  const settled = new Set<string>();
+  for (const { id, action, room_id, user_id, until } of acts) {
+    const kind = KINDS[action];
+    const about = `${room_id} ${user_id} ${kind}`;
+    if (!kind || settled.has(about)) continue;
+    settled.add(about);
+    const holds = action === kind && (until === null || Date.parse(until) > Date.now());
+    if (holds) lifts.set(id, `un${kind}`);
+  }
+  return lifts;
 }
 
-function ActItem({ act, onLifted }: { act: ModerationAct; onLifted(): void }) {
+interface Props {
+  readonly act: ModerationAct;
+  readonly lift: ModerationAction | undefined;
+  onLifted(): void;
+}
+
+function ActItem({ act, lift, onLifted }: Props) {
   const { t, brief, full } = useWords();
   const nameOf = useNameOf();
   const roomName = useRoomName(act.room_id ?? '');
   const [lifting, setLifting] = useState(false);
-  const lift = liftOf(act);
   return (
     <li className="desk-item">
       <p className="desk-line">
@@ -64,9 +85,10 @@ export function Journal() {
     [city],
   );
   const pages = usePages(load);
+  const lifts = liftsOf(pages.items ?? []);
   return (
     <Pages pages={pages} label={t('desk.log')} empty={t('desk.empty.log')}>
-      {(act) => <ActItem key={act.id} act={act} onLifted={pages.again} />}
+      {(act) => <ActItem key={act.id} act={act} lift={lifts.get(act.id)} onLifted={pages.again} />}
     </Pages>
   );
 }

@@ -48,10 +48,11 @@ export function RoomHead({ state }: { state: RoomState }) {
           type="button"
           className="icon-button room-more"
           onClick={() => setOpen('about')}
-          aria-label={t('room.about')}
+          aria-label={`${t('room.about')}: ${inside(state.membersOnline)}`}
           title={t('room.about')}
         >
           <Icon name="people" />
+          {state.membersOnline || ''}
         </button>
         {mayCare && (
           <button

@@ -1,7 +1,7 @@
 /** A room: its plate, its log, who is inside, and the place to write. */
 import { useMemo, useState } from 'react';
 import type { RoomState } from '../../../src/client/index.ts';
-import { useCity, useRoom } from '../../../src/client/react.ts';
+import { useCity, useRoom, useRooms } from '../../../src/client/react.ts';
 import { useWords } from '../i18n.ts';
 import { Icon } from '../parts/Icon.tsx';
 import { Problem } from '../parts/Problem.tsx';
@@ -52,7 +52,13 @@ function OpenRoom({ roomRef, again }: { roomRef: string; again(): void }) {
   /** Whether the mark of what was new has served: the reader has answered. */
   const [answered, setAnswered] = useState(false);
   const { room } = state;
-  const open = useMemo(() => room && { room, handle: city.rooms.peek(room.id) }, [city, room]);
+  // Others may rename a room and change its pace: the list of rooms, which is read again now and then, knows.
+  const listed = useRooms().rooms?.find(({ id }) => id === room?.id) ?? room;
+  const { name = '', description = null, slow_mode_s = 0 } = listed ?? {};
+  const open = useMemo(
+    () => room && { room: { ...room, name, description, slow_mode_s }, handle: city.rooms.peek(room.id) },
+    [city, room, name, description, slow_mode_s],
+  );
   if (!open || !room || state.closed || state.status === 'error') {
     return <Threshold state={state} name={room?.name ?? roomRef} again={again} />;
   }
