@@ -2,7 +2,6 @@
 import { expect, it } from '@jest/globals';
 import { stageSuite } from './suite.ts';
 
-const MINUTES_5 = 5 * 60_000;
 const numbered = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what} ${i + 1}`);
 
 stageSuite('people at browsers on two nodes', { RATE_LIMITS: 'off' }, (stage) => {
@@ -117,9 +116,9 @@ stageSuite('people at browsers on two nodes', { RATE_LIMITS: 'off' }, (stage) =>
     await first.readsExactly(['З першої', 'З другої', 'І я тут', 'Я ще тут']);
   });
 
-  it('five minutes without input are away, for the others too; the first input is the return', async () => {
+  it('is away after five minutes without input or one in a hidden tab, for the others too, until the return', async () => {
     const [olena, taras] = await Promise.all([
-      stage().visit({ name: 'Олена' }),
+      stage().visit({ name: 'Олена' }, { clock: true }),
       stage().visit({ name: 'Тарас' }, { node: 1 }),
     ]);
     await Promise.all([olena.presence('online'), taras.goHome()]);
@@ -127,12 +126,18 @@ stageSuite('people at browsers on two nodes', { RATE_LIMITS: 'off' }, (stage) =>
     await taras.person('Олена').waitFor();
     expect(await away.count()).toBe(0);
 
-    await olena.page.clock.setSystemTime(Date.now() + MINUTES_5);
+    await olena.page.clock.fastForward('05:00');
     await olena.presence('away');
     await away.waitFor();
-
     await olena.page.mouse.move(200, 200);
     await olena.presence('online');
+    await away.waitFor({ state: 'detached' });
+    await taras.person('Олена').waitFor();
+
+    await olena.hide(true);
+    await olena.page.clock.fastForward('01:00');
+    await away.waitFor();
+    await olena.hide(false);
     await away.waitFor({ state: 'detached' });
     await taras.person('Олена').waitFor();
   });

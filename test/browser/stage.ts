@@ -35,8 +35,8 @@ export interface Stage {
   /** A person's browser at a node, signed in. */
   visit(person: Person, visit?: Where): Promise<Visitor>;
   /** REST as a person, by the token that the development sign-in gives. */
-  rest(userId: string, person?: Person, node?: number): Promise<ReturnType<typeof createRest>>;
-  token(userId: string, person?: Person): Promise<string>;
+  rest(userId: string, person?: Partial<Person>, node?: number): Promise<ReturnType<typeof createRest>>;
+  token(userId: string, person?: Partial<Person>): Promise<string>;
   /** A room of the test's own; its slug. */
   room(name: string, slug?: string): Promise<string>;
   /** Sends messages to a room one after another, as a person who needs no page. */
@@ -106,7 +106,13 @@ function act(
   const lines: Proxy[] = [];
   const url = (node = 0) => nodes[node]!.url;
 
-  const token = async (userId: string, { name, roles }: Partial<Person> = {}): Promise<string> => {
+  const tokens = new Map<string, Promise<string>>();
+  const token: Stage['token'] = (userId, person = {}) => {
+    const key = JSON.stringify([userId, person]);
+    if (!tokens.has(key)) tokens.set(key, newToken(userId, person));
+    return tokens.get(key)!;
+  };
+  const newToken = async (userId: string, { name, roles }: Partial<Person>): Promise<string> => {
     const { status, body } = await createRest(url(), undefined)('POST', '/auth/dev-token', {
       user_id: userId,
       ...(name && { name }),

@@ -5,9 +5,6 @@ import { until } from '../support/until.ts';
 /** How long a person waits for what should appear. */
 const PATIENCE_MS = 20_000;
 
-/** How often the page tells how long its person has been idle. */
-const HEARTBEAT_MS = 20_000;
-
 const LABELS = {
   uk: {
     name: 'Як місту вас називати?',
@@ -104,6 +101,8 @@ export interface Visit {
   lang?: Lang;
   phone?: boolean;
   dark?: boolean;
+  /** The time of the page may be moved, by page.clock. */
+  clock?: boolean;
   /** Another tab in the browser of this visitor. */
   besides?: { context: BrowserContext };
 }
@@ -114,7 +113,7 @@ const LOCALES = { uk: 'uk-UA', en: 'en-GB' };
 const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 
 /** Opens the city's page, not signed in. */
-export async function enter({ browser, url, faults, lang = 'uk', phone, dark, besides }: Visit) {
+export async function enter({ browser, url, faults, lang = 'uk', phone, dark, clock, besides }: Visit) {
   const context =
     besides?.context ??
     (await browser.newContext({
@@ -130,6 +129,7 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, be
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   await watch(page, faults);
+  if (clock) await page.clock.install();
   await page.goto(url);
   const labels = LABELS[lang];
 
@@ -162,13 +162,12 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, be
     lost: page.getByRole('status').filter({ hasText: labels.lost }),
     /** Resolves when the visitor's own presence shows so. */
     presence: (status: 'online' | 'away' | 'offline') =>
-      page
-        .getByText(labels.youAre[status])
-        .first()
-        .waitFor({ timeout: HEARTBEAT_MS + PATIENCE_MS }),
+      page.getByText(labels.youAre[status]).first().waitFor(),
     /** What strangers have made of the page by these texts: elements, a set global, words turned round. */
     injected: (hostile: readonly string[]) =>
       page.evaluate<string[]>(INJECTED.replace('HOSTILE', JSON.stringify(hostile))),
+    /** As when another tab is brought to the front, which does not hide one without a window. */
+    hide: (hidden: boolean) => page.evaluate(`(${HIDE})(${hidden})`),
     /** Closes the tab as a person does: the page is told. */
     async leave() {
       const closed = page.waitForEvent('close');
@@ -269,6 +268,8 @@ function inRoom(page: Page, labels: Labels, url: string) {
       await dialog.getByRole('radio', { name: labels.mute }).check();
       await dialog.getByRole('textbox', { name: labels.reason }).fill(reason);
       await dialog.getByRole('button', { name: labels.mute }).click();
+      await dialog.getByRole('status').filter({ hasText: labels.mute }).waitFor();
+      await page.keyboard.press('Escape');
       await dialog.waitFor({ state: 'hidden' });
     },
     problem: log.getByRole('alert'),
@@ -336,7 +337,13 @@ const INJECTED = `(() => {
   return found;
 })()`;
 
-const NETWORK = /net::ERR_|WebSocket connection to .* failed|ERR_INTERNET_DISCONNECTED/;
+const HIDE = `(hidden) => {
+  Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => (hidden ? 'hidden' : 'visible') });
+  Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}`;
+
+const NETWORK = /net::ERR_|status of 408|WebSocket connection to .* failed|ERR_INTERNET_DISCONNECTED/;
 
 /** Collects what a healthy page never does: errors in the console, uncaught ones, refusals of the CSP, dialogs. */
 async function watch(page: Page, faults: Faults): Promise<void> {
