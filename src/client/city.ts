@@ -1,5 +1,6 @@
 /** The composition of a client: one connection, and everything that lives on it. */
 import { createConnection } from './connection.ts';
+import { createDirectory } from './directory.ts';
 import { createFeed } from './feed.ts';
 import { createFeedSource } from './feed-source.ts';
 import { createNames } from './names.ts';
@@ -25,6 +26,7 @@ export function createCityClient(options: CityOptions): CityClient {
   const rest = createRest(url, session);
   const names = createNames(session.me);
   const presence = createPresence({ connection, names, awayAfterMs });
+  const directory = createDirectory({ names, presence, rest });
   const source = createFeedSource(connection);
   const rooms = createRooms({ connection, rest, names, me: session.me, presence, messagesKept, source });
   const secondMe = createSecondMe({ connection, rest });
@@ -35,7 +37,7 @@ export function createCityClient(options: CityOptions): CityClient {
   return {
     connection: connection.state,
     me: session.me,
-    names: names.store,
+    names: directory,
     nameOf: names.of,
     rest,
     rooms: rooms.rooms,
@@ -49,6 +51,7 @@ export function createCityClient(options: CityOptions): CityClient {
       rooms.close();
       secondMe.close();
       for (const feed of Object.values(feeds)) feed.close();
+      directory.end();
       presence.close();
       source.close();
       session.close();
