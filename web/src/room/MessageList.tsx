@@ -1,6 +1,7 @@
 /** The log of a room: pages in earlier history on scrolling up, keeps its place, and marks what has been read. */
 import { useEffect, useState } from 'react';
 import type { Message, RoomState } from '../../../src/client/index.ts';
+import { useConnection } from '../../../src/client/react.ts';
 import { useReader } from '../frame/me.ts';
 import { useWords } from '../i18n.ts';
 import { Icon } from '../parts/Icon.tsx';
@@ -59,6 +60,7 @@ export function MessageList({ state, newFrom }: { state: RoomState; newFrom: num
   const { t, day } = useWords();
   const { handle } = useOpenRoom();
   const { userId } = useReader();
+  const live = useConnection().phase === 'live';
   const { messages, outgoing, hasOlder, loadingOlder, olderError } = state;
   const [seen, setSeen] = useState(0);
   const lastSeq = messages.at(-1)?.seq ?? 0;
@@ -115,7 +117,7 @@ export function MessageList({ state, newFrom }: { state: RoomState; newFrom: num
           ))}
         </ol>
       </div>
-      {state.status === 'catching_up' && (
+      {state.status === 'catching_up' && live && (
         <p className="log-note" role="status">
           {t('room.catchingUp')}
         </p>

@@ -10,7 +10,7 @@ import { Title } from '../parts/Title.tsx';
 import { useOpenRoom } from './context.ts';
 import { People } from './Inside.tsx';
 
-export function RoomWay() {
+function RoomWay() {
   const { t } = useWords();
   return (
     <a href="#/" className="icon-button room-back" aria-label={t('room.back')}>

@@ -1,50 +1,13 @@
 /** A room: its plate, its log, who is inside, and the place to write. */
 import { useMemo, useState } from 'react';
-import type { RoomState } from '../../../src/client/index.ts';
 import { useCity, useRoom, useRooms } from '../../../src/client/react.ts';
-import { useWords } from '../i18n.ts';
-import { Icon } from '../parts/Icon.tsx';
-import { Problem } from '../parts/Problem.tsx';
-import { Title } from '../parts/Title.tsx';
 import { Composer } from './Composer.tsx';
 import { RoomContext } from './context.ts';
 import { Inside } from './Inside.tsx';
 import { MessageList } from './MessageList.tsx';
-import { RoomHead, RoomWay } from './RoomHead.tsx';
+import { RoomHead } from './RoomHead.tsx';
+import { Threshold } from './Threshold.tsx';
 import { Typing } from './Typing.tsx';
-
-/** What is shown where there is no room to show: while it opens, when it may not be entered, after it closed. */
-function Threshold({ state, name, again }: { state: RoomState; name: string; again(): void }) {
-  const { t } = useWords();
-  const { closed, error } = state;
-  const missing = error?.code === 'not_found';
-  const barred = error?.code === 'forbidden';
-  return (
-    <div className="room is-bare">
-      <header className="room-head">
-        <RoomWay />
-        <Title text={name} />
-      </header>
-      <div className="room-bare">
-        {closed && <p className="lead">{t(`room.closed.${closed}`)}</p>}
-        {(closed === 'left' || closed === 'kicked') && (
-          <button type="button" className="primary" onClick={again}>
-            {t('room.rejoin')}
-          </button>
-        )}
-        {!closed && missing && <p className="lead">{t('room.notFound')}</p>}
-        {!closed && barred && <p className="lead">{t('room.closed.banned')}</p>}
-        {!closed && error && !missing && !barred && <Problem error={error} retry={again} />}
-        {!closed && !error && <p className="note">{t('app.loading')}</p>}
-        {(closed || error) && (
-          <a href="#/" className="row">
-            <Icon name="back" /> {t('room.back')}
-          </a>
-        )}
-      </div>
-    </div>
-  );
-}
 
 function OpenRoom({ roomRef, again }: { roomRef: string; again(): void }) {
   const city = useCity();
@@ -60,7 +23,7 @@ function OpenRoom({ roomRef, again }: { roomRef: string; again(): void }) {
     [city, room, name, description, slow_mode_s],
   );
   if (!open || !room || state.closed || state.status === 'error') {
-    return <Threshold state={state} name={room?.name ?? roomRef} again={again} />;
+    return <Threshold state={state} name={name || roomRef} again={again} />;
   }
   return (
     <RoomContext value={open}>
