@@ -18,7 +18,14 @@ function wordsOf(event: FeedEvent): string {
   return '';
 }
 
-function Happening({ event, roomName }: { event: FeedEvent; roomName: string | null }) {
+interface Props {
+  readonly event: FeedEvent;
+  readonly roomName: string | null;
+  /** Whether it happened while the feed was being watched. */
+  readonly fresh: boolean;
+}
+
+function Happening({ event, roomName, fresh }: Props) {
   const { t, brief, full } = useWords();
   const nameOf = useNameOf();
   const words = wordsOf(event);
@@ -26,7 +33,7 @@ function Happening({ event, roomName }: { event: FeedEvent; roomName: string | n
   const said = event.payload['username'];
   const name = typeof said === 'string' && said ? said : actor ? nameOf(actor) : t('feed.system');
   return (
-    <li className={`happening is-${event.kind}`}>
+    <li className={fresh ? 'happening is-fresh' : 'happening'}>
       <Face id={actor ?? 'ag_city'} name={name} />
       <div className="happening-text">
         <p className="happening-head">
@@ -59,6 +66,7 @@ export function Feed() {
   const { events, hasOlder, loadingOlder, error } = useFeed(scope);
   const feed = city.feed(scope);
   const { rooms } = useRooms();
+  const [since] = useState(() => Date.now());
   const roomNames = new Map(rooms?.map((room) => [room.id, room.name]));
   return (
     <section className="feed" aria-labelledby="feed-title">
@@ -84,6 +92,7 @@ export function Feed() {
             <Happening
               key={event.id}
               event={event}
+              fresh={Date.parse(event.created_at) > since}
               roomName={event.room_id ? (roomNames.get(event.room_id) ?? null) : null}
             />
           ))}
