@@ -12,6 +12,8 @@ import { OutgoingItem } from './OutgoingItem.tsx';
 import { useScroll } from './useScroll.ts';
 
 const SAME_BREATH_MS = 5 * 60_000;
+/** Quiet before the newest message is read out, in milliseconds. */
+const PAUSE_MS = 700;
 
 const authorOf = (message: Message) => message.author_agent_id ?? message.author_user_id;
 const dayOf = (iso: string) => new Date(iso).toDateString();
@@ -49,9 +51,18 @@ function Announcer({ messages }: { messages: readonly Message[] }) {
   const last = messages.at(-1);
   const [begun] = useState(last?.seq ?? 0);
   const fresh = last && last.seq > begun && last.author_user_id !== userId && !last.deleted_at;
+  const words = fresh ? `${last.username}: ${last.body}` : '';
+  const [said, setSaid] = useState('');
+
+  // Of a burst the last, and what an agent is writing once it pauses.
+  useEffect(() => {
+    const timer = setTimeout(() => setSaid(words), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [words]);
+
   return (
     <p className="hidden" role="status">
-      {fresh ? `${last.username}: ${last.body}` : ''}
+      {said}
     </p>
   );
 }
