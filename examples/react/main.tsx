@@ -23,7 +23,8 @@ const user_id = `u_${name.toLowerCase().replace(/[^a-z0-9]/g, '') || 'guest'}`;
 const city = createCityClient({ url, getToken: devTokens({ url, user_id, name }) });
 
 function Room({ slug }: { slug: string }) {
-  const { room, status, messages, outgoing, typing, send, retry, loadOlder, hasOlder } = useRoom(slug);
+  const { room, status, messages, outgoing, typing, send, retry, setTyping, loadOlder, hasOlder } =
+    useRoom(slug);
   return (
     <section aria-labelledby="room">
       <h2 id="room">
@@ -44,7 +45,7 @@ function Room({ slug }: { slug: string }) {
         ))}
       </ol>
       {typing.length > 0 && <p>{typing.join(', ')} writing…</p>}
-      <Write label="Message" onWrite={send} />
+      <Write label="Message" onWrite={send} onInput={(text) => setTyping(text !== '')} />
     </section>
   );
 }
@@ -93,17 +94,27 @@ function Me() {
   );
 }
 
-function Write({ label, onWrite }: { label: string; onWrite(text: string): void }) {
+interface WriteProps {
+  label: string;
+  onWrite(text: string): void;
+  onInput?(text: string): void;
+}
+
+function Write({ label, onWrite, onInput }: WriteProps) {
   const [text, setText] = useState('');
+  const change = (next: string) => {
+    setText(next);
+    onInput?.(next);
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (text.trim()) onWrite(text);
-    setText('');
+    change('');
   };
   return (
     <form onSubmit={submit}>
       <label>
-        {label} <input value={text} onChange={({ target }) => setText(target.value)} />
+        {label} <input value={text} onChange={({ target }) => change(target.value)} />
       </label>
       <button>Send</button>
     </form>

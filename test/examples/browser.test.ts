@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHttpServer } from '../../src/platform/http-server.ts';
 import { stageSuite } from '../browser/suite.ts';
+import { connect } from '../support/sockets.ts';
 import { until } from '../support/until.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -90,8 +91,12 @@ stageSuite('the examples in a browser', { RATE_LIMITS: 'off' }, (stage) => {
       await page.getByLabel(label, { exact: true }).fill(text);
       await page.getByLabel(label, { exact: true }).press('Enter');
     };
+    const watcher = await connect(`${stage().url(0)}/rooms`, await stage().token('u_watcher'));
+    await watcher.call('room.join', { room_id: slug });
     await write('Message', 'Дві кави');
     await page.getByText('Marko: Дві кави').waitFor();
+    await watcher.next('room.typing', ({ user_ids }) => user_ids.includes('u_marko'));
+    watcher.close();
 
     faults.networkExpected = true;
     line.refuse();
