@@ -34,7 +34,9 @@ export function createConnection(url: string, session: Session) {
   const presence: Socket = manager.socket('/presence', { auth });
   const sockets = [rooms, presence];
   let closed = false;
-  let reviving: ReturnType<typeof setTimeout> | undefined;
+  let reviving: ReturnType<typeof setTimeout> | null = null;
+  /** Whether the next attempt needs a newer token. */
+  let isRenewalDue = false;
   let failures = 0;
 
   const become = (phase: ConnectionState['phase'], code: ConnectionState['code'] = null) => {
@@ -43,25 +45,34 @@ export function createConnection(url: string, session: Session) {
 
   function refuse(code: ConnectionState['code']): void {
     become('refused', code);
-    clearTimeout(reviving);
+    rest();
     for (const socket of sockets) socket.disconnect();
   }
 
-  /** Connects by hand what does not come back by itself, after a pause that grows; with a newer token if need be. */
-  function revive(renewal: boolean, retryAfterMs = 0): void {
-    clearTimeout(reviving);
+  function rest(): void {
+    if (reviving !== null) clearTimeout(reviving);
+    reviving = null;
+  }
+
+  /** Connects by hand what does not come back by itself, both sockets at once, after a pause that grows. */
+  function revive(needsRenewal: boolean, retryAfterMs = 0): void {
+    isRenewalDue ||= needsRenewal;
+    if (reviving !== null) return;
     const most = Math.min(REVIVE_MS.least * 2 ** failures, REVIVE_MS.most);
     failures += 1;
     reviving = setTimeout(
-      () => void connect(renewal),
+      () => {
+        reviving = null;
+        void connect();
+      },
       Math.max(retryAfterMs, most * (0.5 + Math.random() / 2)),
     );
   }
 
-  async function connect(renewal: boolean): Promise<void> {
+  async function connect(): Promise<void> {
     if (closed) return;
+    const refused = isRenewalDue && session.current() === shown;
     try {
-      const refused = renewal && session.current() === shown;
       const token = await (refused ? session.renew() : session.token());
       // Within a second two tokens may be one and the same; after that nobody has another.
       if (refused && token === shown && failures > SAME_TOKEN_TRIES) {
@@ -72,8 +83,10 @@ export function createConnection(url: string, session: Session) {
       if (closed) return;
       if (!retryable) return refuse(code);
       become('lost', code);
-      return revive(renewal);
+      return revive(false);
     }
+    if (closed) return;
+    isRenewalDue = false;
     for (const socket of sockets) if (!socket.active) socket.connect();
   }
 
@@ -128,12 +141,14 @@ export function createConnection(url: string, session: Session) {
   /** Connects now instead of at the next attempt. */
   function reconnect(): void {
     if (closed || sockets.every((socket) => socket.connected)) return;
-    clearTimeout(reviving);
+    rest();
     // A fresh start ends the Manager's wait for its next attempt.
     if (manager._readyState === 'closed') for (const socket of sockets) socket.disconnect();
-    const refused = state.getSnapshot().phase === 'refused';
-    if (refused) become('connecting');
-    void connect(refused);
+    if (state.getSnapshot().phase === 'refused') {
+      become('connecting');
+      isRenewalDue = true;
+    }
+    void connect();
   }
 
   const comeBack = () => {
@@ -164,11 +179,11 @@ export function createConnection(url: string, session: Session) {
       manager.on('ping', listener);
       return () => void manager.off('ping', listener);
     },
-    start: () => void connect(false),
+    start: () => void connect(),
     close(): void {
       become('closed');
       closed = true;
-      clearTimeout(reviving);
+      rest();
       for (const off of offs) off();
       for (const socket of sockets) socket.disconnect();
     },

@@ -1,43 +1,15 @@
 /** The conversation with one's Second Me: its history, and the turns under way with their growing replies. */
-import type { ChatMessage, Invocation, InvocationStatus } from '../contract/second-me.ts';
+import type { Invocation, InvocationStatus } from '../contract/second-me.ts';
 import type { Connection } from './connection.ts';
 import { asCityError, CityError } from './errors.ts';
-import { createKey } from './keys.ts';
 import type { Rest } from './rest.ts';
 import { createValue, whileWatched } from './store.ts';
+import { isUnderWay, newTurn, withoutTurns } from './turns.ts';
 import type { SecondMe, SecondMeState, Turn } from './types.ts';
 import { waitFor } from './wait.ts';
 
 const HISTORY = 100;
 const PAUSE_MS = 2_000;
-
-const isUnderWay = ({ status }: Turn) => status === 'sending' || status === 'queued' || status === 'running';
-
-const newTurn = (part: Partial<Turn>): Turn => ({
-  client_id: createKey(),
-  invocation_id: null,
-  prompt: null,
-  status: 'queued',
-  reply: '',
-  fallback: false,
-  tokens_used: null,
-  latency_ms: null,
-  error: null,
-  ...part,
-});
-
-/** The history without the questions that have a turn of their own. */
-function withoutTurns(history: readonly ChatMessage[], turns: readonly Turn[]): readonly ChatMessage[] {
-  const rest = [...history];
-  for (const { prompt, invocation_id, reply, status } of [...turns].reverse()) {
-    if (prompt === null || invocation_id === null) continue;
-    const at = rest.findLastIndex(({ role, content }) => role === 'user' && content === prompt);
-    if (at === -1) continue;
-    const answered = status === 'succeeded' && rest[at + 1]?.content === reply;
-    rest.splice(at, answered ? 2 : 1);
-  }
-  return rest;
-}
 
 export function createSecondMe({ connection, rest }: { connection: Connection; rest: Rest }) {
   const state = createValue<SecondMeState>({ history: null, turns: [], profile: null, error: null });

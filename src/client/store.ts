@@ -19,7 +19,16 @@ export function createValue<T>(initial: T): Value<T> {
   const tell = () => {
     timer = null;
     toldAt = Date.now();
-    for (const listener of [...listeners]) listener();
+    for (const listener of [...listeners]) {
+      try {
+        listener();
+      } catch (error) {
+        // Its own accident, and not that of whoever changed the state.
+        setTimeout(() => {
+          throw error;
+        });
+      }
+    }
   };
   const changed = () => {
     if (timer !== null || listeners.size === 0) return;

@@ -203,7 +203,7 @@ describe('a room', () => {
     await until(async () => (await bob.rest.getRoom({ room_id: ref })).room.unread === 0, 'read');
     expect(his.getSnapshot().unread).toBe(0);
     expect(bob.nameOf('u_ann')).toBe('Ann');
-    expect([...his.getSnapshot().online].sort()).toEqual(['u_ann', 'u_bob']);
+    await untilState(his, ({ online }) => String([...online].sort()) === 'u_ann,u_bob', 'both here');
     const moderator = people.person('u_mod', { roles: ['moderator'] }).rest;
     await moderator.moderate({ room_id: ref, action: 'kick', user_id: 'u_bob' });
     await untilState(his, ({ status, closed }) => status === 'closed' && closed === 'kicked', 'kicked');
