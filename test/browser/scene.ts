@@ -53,6 +53,8 @@ const TALK: readonly [slug: string, name: string, body: string][] = [
   [SLUG, 'Богдан Лисенко', 'Запиши мене. І сусіда теж приведу.'],
 ];
 
+const SPAM = 'Купуй монети лише сьогодні, пиши в особисті!';
+
 const ME = 'Олена Коваль';
 const QUESTION = 'Склади мені план на суботу: хочу допомогти з лавками й устигнути на набережну.';
 const ANSWER =
@@ -69,6 +71,13 @@ export interface Scene {
 export async function populate(stage: Stage): Promise<Scene> {
   await stage.room(CAFE, SLUG);
   for (const [slug, name, body] of TALK) await stage.write(slug, name, [body]);
+  const [spam] = await stage.write('general', 'Швидкий Заробіток', [SPAM]);
+  const dutiful = await stage.rest(userIdFor(AWAY), { name: AWAY });
+  await dutiful('POST', '/city/reports', {
+    room_id: 'general',
+    message_id: spam!.id,
+    reason: 'Реклама, третя за день.',
+  });
   const sockets: TestSocket[] = [];
   for (const [name, slug] of INSIDE) {
     const token = await stage.token(userIdFor(name), { name });
@@ -126,6 +135,10 @@ export async function* shoot(
     yield* take('second-me');
     call.done();
     await visitor.stopButton.waitFor({ state: 'detached' });
+
+    await visitor.openDesk();
+    await visitor.page.getByText(SPAM).waitFor();
+    yield* take('desk');
 
     if (device === 'phone') continue; // it is a tool of the desk
     await visitor.openInspector();

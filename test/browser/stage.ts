@@ -7,6 +7,7 @@ import { startProcess, untilReady } from '../support/processes.ts';
 import { startProxy } from '../support/proxy.ts';
 import type { Proxy } from '../support/proxy.ts';
 import { createRest } from '../support/rest.ts';
+import { connect } from '../support/sockets.ts';
 import { startAgents } from './agents.ts';
 import type { Agents } from './agents.ts';
 import { launchChromium } from './chromium.ts';
@@ -41,6 +42,8 @@ export interface Stage {
   room(name: string, slug?: string): Promise<string>;
   /** Sends messages to a room one after another, as a person who needs no page. */
   write(slug: string, name: string, bodies: readonly string[], node?: number): Promise<{ id: string }[]>;
+  /** Sends many messages to a room at once, over one socket. */
+  flood(slug: string, name: string, bodies: readonly string[], node?: number): Promise<void>;
   /** What the messages of a room say, from the first; '' for a deleted one. */
   stored(slug: string): Promise<string[]>;
   /** Closes every visit since the last call; what went wrong in their consoles. */
@@ -168,6 +171,11 @@ function act(
         written.push(answer.body);
       }
       return written;
+    },
+    async flood(slug, name, bodies, node = 0) {
+      const socket = await connect(`${url(node)}/rooms`, await token(userIdFor(name), { name }));
+      await Promise.all(bodies.map((body) => socket.call('room.message.send', { room_id: slug, body })));
+      socket.close();
     },
     async stored(slug) {
       const reader = await rest('u_reader');

@@ -7,7 +7,7 @@ import { startStage } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 /** For a test of several people on a machine that has other things to do; what is missing shows sooner. */
-const TEST_MS = 60_000;
+const TEST_MS = 120_000;
 
 /** `describe` where there is a Chromium; elsewhere the suite counts as skipped, and a line says why. */
 export function browserSuite(name: string, tests: () => void): void {
@@ -27,7 +27,7 @@ export function stageSuite(
   browserSuite(name, () => {
     jest.setTimeout(TEST_MS);
     const closers: (() => Promise<unknown>)[] = [];
-    let stage: Stage;
+    let stage: Stage | undefined;
     beforeAll(async () => {
       const [database, redis] = await Promise.all([createDatabase(), leaseRedis()]);
       closers.push(
@@ -35,12 +35,12 @@ export function stageSuite(
         () => redis.release(),
       );
       stage = await startStage({ databaseUrl: database.url, redisUrl: redis.url, env });
-      closers.push(() => stage.close());
+      closers.push(stage.close);
     });
-    afterEach(async () => expect(await stage.clear()).toEqual([]));
+    afterEach(async () => expect((await stage?.clear()) ?? []).toEqual([]));
     afterAll(async () => {
       for (const close of closers.reverse()) await close();
     });
-    tests(() => stage);
+    tests(() => stage!);
   });
 }

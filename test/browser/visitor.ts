@@ -23,10 +23,12 @@ const LABELS = {
     remove: 'Видалити',
     removeSure: 'Видалити це повідомлення?',
     moderate: /^Модерувати: /,
+    desk: 'Модерація',
     mute: 'Заглушити',
     reason: 'Причина',
     muted: 'Вам не можна тут писати: модератор вимкнув вам голос.',
     lost: /Зв’язок втрачено/,
+    connectNow: 'З’єднати зараз',
     atHome: 'Удома',
     feed: 'Стрічка',
     away: 'не на місці',
@@ -61,10 +63,12 @@ const LABELS = {
     remove: 'Delete',
     removeSure: 'Delete this message?',
     moderate: /^Moderate /,
+    desk: 'Moderation',
     mute: 'Mute',
     reason: 'Reason',
     muted: 'You may not write here: a moderator has muted you.',
     lost: /Connection lost/,
+    connectNow: 'Connect now',
     atHome: 'At home',
     feed: 'Feed',
     away: 'away',
@@ -132,6 +136,7 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, cl
   if (clock) await page.clock.install();
   await page.goto(url);
   const labels = LABELS[lang];
+  const lost = page.getByRole('status').filter({ hasText: labels.lost });
 
   return {
     page,
@@ -159,10 +164,20 @@ export async function enter({ browser, url, faults, lang = 'uk', phone, dark, cl
     ...withSecondMe(page, labels, url),
     ...atInspector(page, labels, url),
     /** The banner that tells of a lost connection. */
-    lost: page.getByRole('status').filter({ hasText: labels.lost }),
+    lost,
+    /** Does not wait for the next attempt. */
+    async reconnect() {
+      const button = lost.getByRole('button', { name: labels.connectNow });
+      button.click().catch(() => {}); // it may be back by itself before that
+      await lost.waitFor({ state: 'hidden' });
+    },
     /** Resolves when the visitor's own presence shows so. */
     presence: (status: 'online' | 'away' | 'offline') =>
       page.getByText(labels.youAre[status]).first().waitFor(),
+    async openDesk() {
+      await page.goto(`${url}/#/moderation`);
+      await page.getByRole('heading', { name: labels.desk }).waitFor();
+    },
     /** What strangers have made of the page by these texts: elements, a set global, words turned round. */
     injected: (hostile: readonly string[]) =>
       page.evaluate<string[]>(INJECTED.replace('HOSTILE', JSON.stringify(hostile))),
@@ -193,7 +208,7 @@ function inRoom(page: Page, labels: Labels, url: string) {
   };
   /** What the messages of the log say, from the top. */
   const bodies = async (): Promise<string[]> => {
-    const texts = await log.locator('.message-body').allInnerTexts();
+    const texts = await log.locator('.message-body').allTextContents();
     return texts.map((text) =>
       text.endsWith(` ${labels.edited}`) ? text.slice(0, -1 - labels.edited.length) : text,
     );

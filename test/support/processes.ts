@@ -72,7 +72,7 @@ export const untilReady = (url: string, { output }: CityProcess) =>
         () => false,
       ),
     `${url} ready`,
-    20_000,
+    60_000, // a second, where the machine is its own
   ).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${output()}`);
   });
