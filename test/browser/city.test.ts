@@ -66,6 +66,7 @@ stageSuite('the city in a browser', { RATE_LIMITS: 'off' }, (stage) => {
     const image = '<img src=x onerror="globalThis.pwned=1">';
     const script = '<script>globalThis.pwned=1</script>';
     const override = 'Мирна людина\u202e'; // turns round what follows it
+    const first = '\u2066\u202eнавпаки';
     const edited = '\u202eзмінене';
     const bodies = [
       image,
@@ -77,13 +78,13 @@ stageSuite('the city in a browser', { RATE_LIMITS: 'off' }, (stage) => {
     ];
     const slug = await stage().room(`${image}\u202e`);
     await stage().write(slug, image, bodies);
-    await stage().write(slug, override, ['\u2066\u202eнавпаки']);
+    await stage().write(slug, override, [first]);
     const [olena, stranger, third] = await Promise.all([
       stage().visit({ name: 'Олена' }),
       stage().visit({ name: image, roles: ['citizen'] }, { node: 1 }),
       stage().visit({ name: override, roles: ['citizen'] }, { node: 1 }),
     ]);
-    const hostile = [image, script, override, ...bodies, edited];
+    const hostile = [image, script, override, ...bodies, first, edited];
     const people = [olena, stranger, third];
     await Promise.all(people.map((person) => person.openRoom(slug)));
     await third.editLast(edited);
