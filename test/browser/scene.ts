@@ -70,8 +70,8 @@ export interface Scene {
 /** Fills the city with people and their talk. */
 export async function populate(stage: Stage): Promise<Scene> {
   await stage.room(CAFE, SLUG);
-  for (const [slug, name, body] of TALK) await stage.write(slug, name, [body]);
   const [spam] = await stage.write('general', 'Швидкий Заробіток', [SPAM]);
+  for (const [slug, name, body] of TALK) await stage.write(slug, name, [body]);
   const dutiful = await stage.rest(userIdFor(AWAY), { name: AWAY });
   await dutiful('POST', '/city/reports', {
     room_id: 'general',
