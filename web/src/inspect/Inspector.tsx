@@ -11,7 +11,8 @@ const ROOM = 'room_city_general';
 /** The token of this tab; in development that of an admin. */
 function useToken() {
   const [token, setToken] = useState(() => sessionStorage.getItem(KEPT));
-  const [development, setDevelopment] = useState(false);
+  /** Null until the server has said. */
+  const [development, setDevelopment] = useState<boolean | null>(null);
   const keep = (value: string | null) => {
     if (value === null) sessionStorage.removeItem(KEPT);
     else sessionStorage.setItem(KEPT, value);
@@ -20,12 +21,12 @@ function useToken() {
   useEffect(() => {
     void isDevelopment()
       .then(async (answer) => {
-        setDevelopment(answer);
         if (answer && sessionStorage.getItem(KEPT) === null) {
           setToken(await devToken('u_inspector', 'Inspector', ['admin']));
         }
+        setDevelopment(answer);
       })
-      .catch(() => {}); // without an answer a token is asked for
+      .catch(() => setDevelopment(false)); // without an answer a token is asked for
   }, []);
   return { token, keep, development };
 }
@@ -99,6 +100,8 @@ export function Inspector() {
     };
   }, [token]);
 
+  const ready = token !== null && rooms.length > 0;
+  const waiting = development === null || (token !== null && refusal === null);
   return (
     <div className="inspect">
       <header className="inspect-head">
@@ -115,9 +118,8 @@ export function Inspector() {
       <main>
         <h1 className="title">{t('title')}</h1>
         <p className="lead">{t('lead')}</p>
-        {token === null || rooms.length === 0 ? (
-          <TokenForm onToken={keep} refusal={refusal} />
-        ) : (
+        {!ready && !waiting && <TokenForm onToken={keep} refusal={refusal} />}
+        {ready && (
           <>
             <p className="inspect-room">
               <label>
@@ -131,7 +133,12 @@ export function Inspector() {
                 </select>
               </label>
             </p>
-            <RoomGlass key={`${token}${roomId}`} token={token} roomId={roomId} development={development} />
+            <RoomGlass
+              key={`${token}${roomId}`}
+              token={token}
+              roomId={roomId}
+              development={development === true}
+            />
           </>
         )}
       </main>
