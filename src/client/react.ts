@@ -51,6 +51,13 @@ export function useName(id: string): string {
   return city.nameOf(id);
 }
 
+/** Finds display names for lists of people; a new function whenever a name has become known. */
+export function useNames(): (id: string) => string {
+  const city = useCity();
+  const known = useStore(city.names);
+  return useMemo(() => (id) => known[id] ?? city.nameOf(id), [city, known]);
+}
+
 /** What a handle can do, beside what it shows. */
 type Actions<Handle> = Omit<Handle, keyof Store<unknown>>;
 

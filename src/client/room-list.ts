@@ -20,9 +20,11 @@ interface RoomListDeps {
   me: Store<Me | null>;
   /** Whether this client follows the room itself. */
   isOpen: (roomId: string) => boolean;
+  /** Hears how the rooms are by their own account. */
+  onRead: (rooms: readonly Room[]) => void;
 }
 
-export function createRoomList({ connection, source, rest, me, isOpen }: RoomListDeps) {
+export function createRoomList({ connection, source, rest, me, isOpen, onRead }: RoomListDeps) {
   const state = createValue<RoomListState>({ rooms: null, hasMore: false, loading: false, error: null });
   let pages = 1;
   let reading: Promise<void> | null = null;
@@ -40,6 +42,7 @@ export function createRoomList({ connection, source, rest, me, isOpen }: RoomLis
         return live ? { ...room, unread: live.unread, members_online: live.members_online } : room;
       });
       state.patch({ rooms, hasMore: answers.at(-1)!.length === PAGE, error: null });
+      onRead(rooms);
     } catch (error) {
       state.patch({ error: asCityError(error) });
     } finally {

@@ -128,6 +128,13 @@ export function createRoom(roomId: string, deps: RoomDeps) {
     list,
     lastSeq: () => lastSeq,
     open: sync.open,
+    /** Takes in what its creator may change of a room. */
+    describe({ name, description, slow_mode_s }: Room): void {
+      const { room } = state.getSnapshot();
+      const was = room && [room.name, room.description, room.slow_mode_s];
+      if (!room || String(was) === String([name, description, slow_mode_s])) return;
+      state.patch({ room: { ...room, name, description, slow_mode_s } });
+    },
     /** Shows the new state of a message that a call of ours was answered with. */
     show(message: Message): void {
       if (sync.take(message) === 'later') list.update(message);

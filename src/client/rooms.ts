@@ -1,4 +1,5 @@
 /** The rooms that this client has open: one subscription for each, however many handles there are. */
+import type { Room } from '../contract/rooms.ts';
 import type { FeedSource } from './feed-source.ts';
 import { createRoom } from './room.ts';
 import type { RoomCore, RoomDeps } from './room.ts';
@@ -24,7 +25,12 @@ export function createRooms({ source, ...deps }: RoomsDeps) {
     rest,
     me,
     isOpen: (id) => entries.get(id)?.core.state.getSnapshot().status === 'live',
+    onRead,
   });
+
+  function onRead(read: readonly Room[]): void {
+    for (const room of read) entries.get(room.id)?.core.describe(room);
+  }
 
   /** Forgets a room that nobody has open and for which nothing is on its way. */
   function sweep(id: string): void {

@@ -53,9 +53,12 @@ describe('the feed', () => {
     expect(new Set(older.map((event) => event.id)).size).toBe(older.length);
     await writer.rest.deleteMessage({ room_id: id, id: said.id });
     await untilState<FeedState>(feed, (now) => !messageIds(now).includes(said.id), 'the removal');
+    watch(writer.feed());
+    await untilState(writer.feed(), ({ events }) => events !== null, "the writer's feed");
     line.refuse();
     await untilState(reader.connection, ({ phase }) => phase === 'lost', 'lost');
     const missed = await writer.rest.sendMessage({ room_id: id, body: 'meanwhile' });
+    await untilState<FeedState>(writer.feed(), (now) => messageIds(now)[0] === missed.id, 'told to others');
     line.pass();
     reader.reconnect();
     const after = await untilState<FeedState>(feed, (now) => messageIds(now)[0] === missed.id, 'missed');

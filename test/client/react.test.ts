@@ -13,6 +13,7 @@ import {
   useFeed,
   useMe,
   useName,
+  useNames,
   usePresence,
   useRoom,
   useRooms,
@@ -94,6 +95,7 @@ describe('the hooks', () => {
       connection: useConnection(),
       me: useMe(),
       name: useName('u_reader'),
+      names: useNames(),
       rooms: useRooms(),
       presence: usePresence(),
       feed: useFeed('mine'),
@@ -113,6 +115,7 @@ describe('the hooks', () => {
     };
     await until(isComplete, 'everything read');
     expect(all.now()).toMatchObject({ name: 'Reader', city: client });
+    expect(all.now()!.names('u_reader')).toBe('Reader');
     expect(all.seen.length).toBeLessThan(80);
     await all.now()!.rooms.refresh();
     const { rooms, presence, connection } = client;

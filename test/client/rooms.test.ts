@@ -96,6 +96,18 @@ describe('a room', () => {
     expect((await other.listMessages({ room_id: ref })).messages).toMatchObject([{ client_id }]);
   });
 
+  it('sends again what never arrived', async () => {
+    const ref = await newRoom('Lost question');
+    const room = people.person('u_sender', cuttable()).rooms.join(ref);
+    await untilLive(room);
+    line.blackhole('to_service');
+    const client_id = room.send('can you hear me?');
+    line.reset();
+    line.pass();
+    const state = await untilState(room, ({ messages }) => messages.length > 0, 'the message');
+    expect(state.messages).toMatchObject([{ client_id, seq: 1 }]);
+  });
+
   it('sends in order what was written without a connection', async () => {
     const ref = await newRoom('Written offline');
     const client = people.person('u_tunnel', cuttable());
@@ -137,10 +149,13 @@ describe('a room', () => {
 
   it('shows edits and deletions with their answer', async () => {
     const ref = await newRoom('Second thoughts');
-    const room = people.person('u_author').rooms.join(ref);
+    const author = people.person('u_author');
+    const room = author.rooms.join(ref);
     await untilLive(room);
     room.send('teh');
     const { messages } = await untilState(room, (now) => now.messages.length === 1, 'sent');
+    // Behind the handle's back: no event comes any more, only answers.
+    await author.ask('room.leave', { room_id: ref });
     await room.edit(messages[0]!.id, 'the');
     expect(bodies(room.getSnapshot())).toEqual(['the']);
     await room.delete(messages[0]!.id);
@@ -153,10 +168,10 @@ describe('a room', () => {
 
   it('pages its past, and lets the oldest go when it grows long', async () => {
     const ref = await newRoom('Long room');
-    const writer = people.person('u_writer').rest;
-    await Promise.all(
-      Array.from({ length: 120 }, (_, n) => writer.sendMessage({ room_id: ref, body: `${n}` })),
-    );
+    const writer = people.person('u_writer');
+    await untilState(writer.connection, ({ phase }) => phase === 'live', 'the writer connected');
+    const send = (body: string) => writer.ask('room.message.send', { room_id: ref, body });
+    await Promise.all(Array.from({ length: 120 }, (_, n) => send(`${n}`)));
     const room = people.person('u_reader', { messagesKept: 80 }).rooms.join(ref);
     const start = await untilLive(room);
     expect([start.messages.length, start.hasOlder]).toEqual([50, true]);
@@ -164,7 +179,7 @@ describe('a room', () => {
     await room.loadOlder();
     const whole = room.getSnapshot();
     expect([whole.messages.length, whole.messages[0]!.seq, whole.hasOlder]).toEqual([120, 1, false]);
-    await writer.sendMessage({ room_id: ref, body: 'newest' });
+    await send('newest');
     const cut = await untilState(room, ({ messages }) => messages.at(-1)!.body === 'newest', 'the newest');
     expect([cut.messages.length, cut.messages[0]!.seq, cut.hasOlder]).toEqual([80, 42, true]);
     await room.loadOlder();
@@ -205,6 +220,9 @@ describe('a room', () => {
     expect(bob.nameOf('u_ann')).toBe('Ann');
     await untilState(his, ({ online }) => String([...online].sort()) === 'u_ann,u_bob', 'both here');
     const moderator = people.person('u_mod', { roles: ['moderator'] }).rest;
+    await moderator.updateRoom({ room_id: ref, name: 'Good company', slow_mode_s: 3 });
+    await bob.rooms.refresh();
+    expect(his.getSnapshot().room).toMatchObject({ name: 'Good company', slow_mode_s: 3 });
     await moderator.moderate({ room_id: ref, action: 'kick', user_id: 'u_bob' });
     await untilState(his, ({ status, closed }) => status === 'closed' && closed === 'kicked', 'kicked');
     const back = bob.rooms.join(ref);
