@@ -8,7 +8,14 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.js', '*.mjs', 'test/*/*.mjs', '.dependency-cruiser.cjs', 'vite.config.ts'],
+          allowDefaultProject: [
+            '*.js',
+            '*.mjs',
+            'test/*/*.mjs',
+            'examples/*/*.mjs',
+            '.dependency-cruiser.cjs',
+            'vite.config.ts',
+          ],
         },
         tsconfigRootDir: import.meta.dirname,
       },
@@ -39,7 +46,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts'],
+    ignores: ['src/config.ts', 'src/client/**'],
     rules: {
       'no-restricted-properties': [
         'error',
@@ -63,6 +70,14 @@ export default tseslint.config(
   {
     files: ['**/*.js', '**/*.cjs', '**/*.mjs'],
     ...tseslint.configs.disableTypeChecked,
-    languageOptions: { globals: { module: 'writable', process: 'readonly', console: 'readonly' } },
+    languageOptions: {
+      globals: {
+        module: 'writable',
+        process: 'readonly',
+        console: 'readonly',
+        Buffer: 'readonly',
+        setTimeout: 'readonly',
+      },
+    },
   },
 );
