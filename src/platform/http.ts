@@ -62,6 +62,8 @@ export interface RestAnswer {
   status?: number;
   headers?: Record<string, string>;
   body?: unknown;
+  /** In place of a body: one that is encoded already. */
+  json?: string;
   /** In place of a body. */
   stream?: RestStream;
 }
@@ -95,12 +97,22 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, what: stri
   throw new AppError('invalid', `The ${what} is not valid.`, { errors: fieldErrors(parsed.error) });
 }
 
+/** Answers with a JSON text; to HEAD with its headers. */
+function answerJson(request: Request, response: Response, text: string): void {
+  if (!response.hasHeader('Content-Type'))
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', Buffer.byteLength(text));
+  response.end(request.method === 'HEAD' ? undefined : text);
+}
+
 /** Answers `error` as problem+json and logs what is ours. */
 function answerProblem(error: unknown, response: Response): void {
   const problem = toAppError(error);
   const { status, title } = ERRORS[problem.code];
   const { requestId, log } = response.locals;
-  if (status >= 500) log.error({ err: problem.cause ?? problem, code: problem.code }, 'request failed');
+  if (status >= 500) {
+    log.error({ err: problem.cause ?? problem, code: problem.code, request_id: requestId }, 'request failed');
+  }
   if (response.headersSent) {
     response.destroy();
     return;
@@ -169,7 +181,8 @@ async function answerStream(response: Response, { pieces, signal }: RestStream):
     // Its reader has gone, or its node goes.
     const { code, name } = error as { code?: unknown; name?: unknown };
     if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && name !== 'AbortError') throw error;
-    response.locals.log.debug({ err: error }, 'a stream was broken off');
+    const { log, requestId } = response.locals;
+    log.debug({ err: error, request_id: requestId }, 'a stream was broken off');
   } finally {
     await pieces.return(undefined);
   }
@@ -189,20 +202,22 @@ export function createHttpApp(
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     response.locals.requestId = requestId;
-    response.locals.log = log.child({ request_id: requestId });
+    response.locals.log = log;
     response.setHeader('X-Request-Id', requestId);
-    response.vary('Origin');
-    const start = process.hrtime.bigint();
+    response.setHeader('Vary', 'Origin');
+    const start = performance.now();
     response.on('finish', () => {
-      const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+      const ms = performance.now() - start;
       const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
-      metrics.requests.observe({ route, status: String(response.statusCode) }, seconds);
-      response.locals.log.debug(
+      metrics.requests.observe({ route, status: String(response.statusCode) }, ms / 1000);
+      if (!log.isLevelEnabled('debug')) return;
+      log.debug(
         {
+          request_id: requestId,
           method: request.method,
           route,
           status: response.statusCode,
-          ms: Math.round(seconds * 1000),
+          ms: Math.round(ms),
           user_id: response.locals.caller?.id,
         },
         'request',
@@ -212,13 +227,15 @@ export function createHttpApp(
   });
 
   app.use(createSecurityHeaders());
-  app.use(
-    cors({
-      origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
-      exposedHeaders: ['X-Request-Id', 'Retry-After', 'Location'],
-      maxAge: 600,
-    }),
-  );
+  const toOtherOrigins = cors({
+    origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
+    exposedHeaders: ['X-Request-Id', 'Retry-After', 'Location'],
+    maxAge: 600,
+  });
+  app.use((request, response, next) => {
+    if (request.headers.origin === undefined) next();
+    else toOtherOrigins(request, response, next);
+  });
   return app;
 }
 
@@ -250,9 +267,11 @@ export function createRoutes(edge: HttpEdge) {
       const { requestId } = response.locals;
       const input = { params: params.data, query, body, caller, requestId, request };
       const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
-      response.status(answer.status ?? 200).set({ 'Cache-Control': 'no-store', ...answer.headers });
+      response.statusCode = answer.status ?? 200;
+      response.setHeader('Cache-Control', 'no-store');
+      if (answer.headers) response.set(answer.headers);
       if (answer.stream) await answerStream(response, answer.stream);
-      else response.json(answer.body);
+      else answerJson(request, response, answer.json ?? JSON.stringify(answer.body));
     };
     router[call.method](call.path, listener);
   };
