@@ -1,9 +1,10 @@
 /** The HTTP edge: routes from the REST table, strict parsing, problem+json, request ids, security headers. */
 import cors from 'cors';
 import express from 'express';
-import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
+import type { ErrorRequestHandler, Express, Request, Response, Router } from 'express';
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import type { RequestListener } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
@@ -14,6 +15,8 @@ import { ERRORS } from '../contract/errors.ts';
 import type { FieldError, Problem } from '../contract/errors.ts';
 import { REST } from '../contract/rest.ts';
 import type { RestCall, RestName } from '../contract/rest.ts';
+import { createDirect } from './direct.ts';
+import type { Direct } from './direct.ts';
 import { AppError, retryAfterMs, toAppError } from './errors.ts';
 import type { LimitClass, Limits } from './limits.ts';
 import type { Logger } from './logger.ts';
@@ -188,23 +191,16 @@ async function answerStream(response: Response, { pieces, signal }: RestStream):
   }
 }
 
-/** An express app with request ids, logs, metrics and security headers, and nothing to serve yet. */
-export function createHttpApp(
-  { log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>,
-  allowedOrigin: (origin: string) => boolean,
-): Express {
-  const app = express();
-  app.disable('x-powered-by');
-  app.set('query parser', 'simple');
-  app.set('etag', false);
-
-  app.use((request, response, next) => {
+/** Gives a request its id, and its answer what every answer carries; counts it when it is answered. */
+function beginnings({ log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>) {
+  const secure = createSecurityHeaders();
+  return (request: Request, response: Response): void => {
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    response.locals.requestId = requestId;
-    response.locals.log = log;
+    response.locals = { requestId, log };
     response.setHeader('X-Request-Id', requestId);
     response.setHeader('Vary', 'Origin');
+    secure(request, response, () => {});
     const start = performance.now();
     response.on('finish', () => {
       const ms = performance.now() - start;
@@ -223,24 +219,39 @@ export function createHttpApp(
         'request',
       );
     });
-    next();
-  });
+  };
+}
 
-  app.use(createSecurityHeaders());
-  const toOtherOrigins = cors({
-    origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
-    exposedHeaders: ['X-Request-Id', 'Retry-After', 'Location'],
-    maxAge: 600,
-  });
-  app.use((request, response, next) => {
-    if (request.headers.origin === undefined) next();
-    else toOtherOrigins(request, response, next);
-  });
-  return app;
+/**
+ * An express app with nothing to serve yet, the calls that go past it, and the listener in front of both, which sees
+ * to request ids, logs, metrics and security headers.
+ */
+export function createHttpApp(
+  edge: Pick<HttpEdge, 'log' | 'metrics'>,
+  allowedOrigin: (origin: string) => boolean,
+): { app: Express; direct: Direct; listener: RequestListener } {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.set('etag', false);
+  app.use(
+    cors({
+      origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
+      exposedHeaders: ['X-Request-Id', 'Retry-After', 'Location'],
+      maxAge: 600,
+    }),
+  );
+  const direct = createDirect(app, answerProblem);
+  const begin = beginnings(edge);
+  const listener: RequestListener = (request, response) => {
+    begin(request as Request, response as Response);
+    if (!direct.answer(request, response)) app(request, response);
+  };
+  return { app, direct, listener };
 }
 
 /** Routers for the calls at the root only and for those also under /v1, and `route` to fill them. */
-export function createRoutes(edge: HttpEdge) {
+export function createRoutes(edge: HttpEdge, direct: Direct) {
   const versioned = express.Router();
   const rootOnly = express.Router();
   const methods = new Map<string, { router: Router; allow: string[] }>();
@@ -251,7 +262,7 @@ export function createRoutes(edge: HttpEdge) {
     const known = methods.get(call.path) ?? { router, allow: [] };
     known.allow.push(call.method.toUpperCase());
     methods.set(call.path, known);
-    const listener: RequestHandler = async (request, response) => {
+    const listener = async (request: Request, response: Response) => {
       const address = edge.addressOf(request);
       // What is at the root only is for orchestrators and documentation, and costs nothing.
       if (call.versioned) await edge.limits.take('request_address', address);
@@ -274,6 +285,7 @@ export function createRoutes(edge: HttpEdge) {
       else answerJson(request, response, answer.json ?? JSON.stringify(answer.body));
     };
     router[call.method](call.path, listener);
+    if (call.method === 'get') direct.add(call.path, call.versioned, listener);
   };
 
   /** Mounts everything on `app`; no route may be added after. */
