@@ -120,8 +120,8 @@ export function createApp(config: Config, log: Logger) {
 
     const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
     // Engine.IO takes over the listeners that a server has when it is attached: the app must be one of them.
-    const app = createHttpApp({ log, metrics }, origins.allows);
-    const http = createHttpServer(app);
+    const { app, direct, listener } = createHttpApp({ log, metrics }, origins.allows);
+    const http = createHttpServer(listener);
     const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });
@@ -300,7 +300,7 @@ export function createApp(config: Config, log: Logger) {
 
     // ── the edges: REST
     const httpEdge = { ...edge, authenticate: createHttpAuth({ tokens, users, logouts, erasures }) };
-    const { route, mount } = createRoutes(httpEdge);
+    const { route, mount } = createRoutes(httpEdge, direct);
     healthRoutes(route, health);
     docRoutes(route, config.production);
     roomRoutes(route, { rooms, care, occupancy, subscriptions });

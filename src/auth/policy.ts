@@ -30,7 +30,7 @@ interface Rule {
   readonly says?: string;
   /** Relations that forbid it, the weightiest first. */
   readonly unless: readonly Refusal[];
-  /** The relations of `unless` are looked up in the transaction that acts, under its lock (migration 0005). */
+  /** The relations of `unless` are looked up by the statement that acts, under its lock where it writes (migration 0005). */
   readonly atCommit?: boolean;
 }
 
@@ -56,6 +56,7 @@ export const RULES = {
 
   'room.create': { allow: 'everyone', unless: [] },
   'room.read': { allow: 'everyone', unless: [BANNED] },
+  'room.open': { allow: 'everyone', unless: [BANNED], atCommit: true },
   'room.join': { allow: 'everyone', unless: [BANNED], atCommit: true },
   'room.leave': { allow: 'everyone', unless: [] },
   'room.type': { allow: 'everyone', unless: [BANNED, MUTED] },
@@ -117,7 +118,7 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
   'feed.unsubscribe': 'city.read',
 
   createRoom: 'room.create',
-  getRoom: 'room.read',
+  getRoom: 'room.open',
   listMessages: 'room.read',
   listMembers: 'room.read',
   markRead: 'room.read',

@@ -1,6 +1,7 @@
 /** Verifies tokens, and signs them in development. */
 import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
 import type { JWTPayload, JWTVerifyGetKey, CryptoKey } from 'jose';
+import { LRUCache } from 'lru-cache';
 import type { TokenKey } from '../config.ts';
 import { NAME_MAX, Role } from '../contract/auth.ts';
 import { CallerId, isBlank } from '../contract/primitives.ts';
@@ -20,6 +21,9 @@ export type Tokens = ReturnType<typeof createTokens>;
 const SKEW_S = 30;
 const MAX_LENGTH = 8192;
 
+/** Tokens that were verified lately: to check a signature costs as much as the rest of a small request. */
+const KEPT = 20_000;
+
 const ASYMMETRIC = ['RS256', 'ES256', 'EdDSA'];
 /** The end of the time that a Date can tell. */
 const END_OF_TIME_MS = 8.64e15;
@@ -38,6 +42,8 @@ function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string
   return { key: async () => secret, algorithms: ['HS256'] };
 }
 
+const expired = (cause?: unknown) => new AppError('unauthenticated', 'The token has expired.', { cause });
+
 function callerOf({ sub, iat, exp, name, roles }: JWTPayload): Caller {
   if (!CallerId.safeParse(sub).success)
     throw new AppError('unauthenticated', 'The token names no valid user.');
@@ -55,6 +61,29 @@ function callerOf({ sub, iat, exp, name, roles }: JWTPayload): Caller {
 /** Token verification with one algorithm family, and signing where the key is a secret. */
 export function createTokens({ key, issuer, audience }: TokenSettings) {
   const { key: getKey, algorithms } = verification(key);
+  // What passed once passes until it expires, since the key stays; only a key server may withdraw one.
+  const verified = key.kind === 'jwks' ? undefined : new LRUCache<string, Caller>({ max: KEPT });
+
+  const check = async (token: string): Promise<Caller> => {
+    try {
+      const { payload } = await jwtVerify(token, getKey, {
+        algorithms,
+        clockTolerance: SKEW_S,
+        requiredClaims: ['exp', 'sub'],
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(audience === undefined ? {} : { audience }),
+      });
+      return callerOf(payload);
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      if (!(error instanceof errors.JOSEError) || KEY_SERVER_FAULTS.includes(error.code)) {
+        throw new AppError('unavailable', 'Tokens cannot be checked right now.', { cause: error });
+      }
+      if (error instanceof errors.JWTExpired) throw expired(error);
+      throw new AppError('unauthenticated', 'The token is not valid.', { cause: error });
+    }
+  };
+
   return {
     /**
      * The caller behind `token`.
@@ -64,31 +93,11 @@ export function createTokens({ key, issuer, audience }: TokenSettings) {
       if (typeof token !== 'string' || token === '' || token.length > MAX_LENGTH) {
         throw new AppError('unauthenticated', 'A token is needed.');
       }
-      try {
-        const { payload } = await jwtVerify(token, getKey, {
-          algorithms,
-          clockTolerance: SKEW_S,
-          requiredClaims: ['exp', 'sub'],
-          ...(issuer === undefined ? {} : { issuer }),
-          ...(audience === undefined ? {} : { audience }),
-        });
-        if (payload.exp! * 1000 <= Date.now())
-          throw new AppError('unauthenticated', 'The token has expired.');
-        return callerOf(payload);
-      } catch (error) {
-        if (error instanceof AppError) throw error;
-        if (!(error instanceof errors.JOSEError) || KEY_SERVER_FAULTS.includes(error.code)) {
-          throw new AppError('unavailable', 'Tokens cannot be checked right now.', { cause: error });
-        }
-        const expired = error instanceof errors.JWTExpired;
-        throw new AppError(
-          'unauthenticated',
-          expired ? 'The token has expired.' : 'The token is not valid.',
-          {
-            cause: error,
-          },
-        );
-      }
+      const known = verified?.get(token);
+      const caller = known ?? (await check(token));
+      if (caller.expiresAt <= Date.now()) throw expired();
+      if (!known) verified?.set(token, caller);
+      return caller;
     },
 
     /** Signs a token for development; `lifetimeS` in seconds. */

@@ -1,6 +1,7 @@
 /** The address that a client is counted by. */
 import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
+import type { Socket } from 'node:net';
 
 /** `1.2.3.4:5678` and `[::1]:5678`, as some proxies write them. */
 const WITH_PORT = /^(?:\[([^\]]+)\]|(\d+\.\d+\.\d+\.\d+))(?::\d+)?$/;
@@ -45,8 +46,11 @@ export type AddressOf = (request: IncomingMessage) => string;
  * header counts for nothing.
  */
 export function createAddresses(hops: number): AddressOf {
+  /** A connection has one address, and many requests. */
+  const peers = new WeakMap<Socket, string>();
   return ({ socket, headers }) => {
-    const peer = normalAddress(socket.remoteAddress ?? '') ?? 'unknown';
+    const peer = peers.get(socket) ?? normalAddress(socket.remoteAddress ?? '') ?? 'unknown';
+    peers.set(socket, peer);
     const header = headers['x-forwarded-for'];
     if (hops === 0 || header === undefined) return peer;
     const forwarded = String(header).split(',');

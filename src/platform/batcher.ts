@@ -18,7 +18,7 @@ export function createSemaphore(places: number) {
   };
 }
 
-type Semaphore = ReturnType<typeof createSemaphore>;
+export type Semaphore = ReturnType<typeof createSemaphore>;
 
 /**
  * Runs `run` for the items of one key together, one run a key at a time and as `semaphore` allows; `run` answers the

@@ -1,9 +1,10 @@
 /** The HTTP edge: routes from the REST table, strict parsing, problem+json, request ids, security headers. */
 import cors from 'cors';
 import express from 'express';
-import type { ErrorRequestHandler, Express, Request, RequestHandler, Response, Router } from 'express';
+import type { ErrorRequestHandler, Express, Request, Response, Router } from 'express';
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
+import type { RequestListener } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { z } from 'zod';
@@ -14,6 +15,8 @@ import { ERRORS } from '../contract/errors.ts';
 import type { FieldError, Problem } from '../contract/errors.ts';
 import { REST } from '../contract/rest.ts';
 import type { RestCall, RestName } from '../contract/rest.ts';
+import { createDirect } from './direct.ts';
+import type { Direct } from './direct.ts';
 import { AppError, retryAfterMs, toAppError } from './errors.ts';
 import type { LimitClass, Limits } from './limits.ts';
 import type { Logger } from './logger.ts';
@@ -62,6 +65,8 @@ export interface RestAnswer {
   status?: number;
   headers?: Record<string, string>;
   body?: unknown;
+  /** In place of a body: one that is encoded already. */
+  json?: string;
   /** In place of a body. */
   stream?: RestStream;
 }
@@ -95,12 +100,22 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, what: stri
   throw new AppError('invalid', `The ${what} is not valid.`, { errors: fieldErrors(parsed.error) });
 }
 
+/** Answers with a JSON text; to HEAD with its headers. */
+function answerJson(request: Request, response: Response, text: string): void {
+  if (!response.hasHeader('Content-Type'))
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', Buffer.byteLength(text));
+  response.end(request.method === 'HEAD' ? undefined : text);
+}
+
 /** Answers `error` as problem+json and logs what is ours. */
 function answerProblem(error: unknown, response: Response): void {
   const problem = toAppError(error);
   const { status, title } = ERRORS[problem.code];
   const { requestId, log } = response.locals;
-  if (status >= 500) log.error({ err: problem.cause ?? problem, code: problem.code }, 'request failed');
+  if (status >= 500) {
+    log.error({ err: problem.cause ?? problem, code: problem.code, request_id: requestId }, 'request failed');
+  }
   if (response.headersSent) {
     response.destroy();
     return;
@@ -169,49 +184,56 @@ async function answerStream(response: Response, { pieces, signal }: RestStream):
     // Its reader has gone, or its node goes.
     const { code, name } = error as { code?: unknown; name?: unknown };
     if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && name !== 'AbortError') throw error;
-    response.locals.log.debug({ err: error }, 'a stream was broken off');
+    const { log, requestId } = response.locals;
+    log.debug({ err: error, request_id: requestId }, 'a stream was broken off');
   } finally {
     await pieces.return(undefined);
   }
 }
 
-/** An express app with request ids, logs, metrics and security headers, and nothing to serve yet. */
-export function createHttpApp(
-  { log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>,
-  allowedOrigin: (origin: string) => boolean,
-): Express {
-  const app = express();
-  app.disable('x-powered-by');
-  app.set('query parser', 'simple');
-  app.set('etag', false);
-
-  app.use((request, response, next) => {
+/** Gives a request its id, and its answer what every answer carries; counts it when it is answered. */
+function beginnings({ log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>) {
+  const secure = createSecurityHeaders();
+  return (request: Request, response: Response): void => {
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    response.locals.requestId = requestId;
-    response.locals.log = log.child({ request_id: requestId });
+    response.locals = { requestId, log };
     response.setHeader('X-Request-Id', requestId);
-    response.vary('Origin');
-    const start = process.hrtime.bigint();
+    response.setHeader('Vary', 'Origin');
+    secure(request, response, () => {});
+    const start = performance.now();
     response.on('finish', () => {
-      const seconds = Number(process.hrtime.bigint() - start) / 1e9;
+      const ms = performance.now() - start;
       const route = (request.route as { path?: string } | undefined)?.path ?? 'none';
-      metrics.requests.observe({ route, status: String(response.statusCode) }, seconds);
-      response.locals.log.debug(
+      metrics.requests.observe({ route, status: String(response.statusCode) }, ms / 1000);
+      if (!log.isLevelEnabled('debug')) return;
+      log.debug(
         {
+          request_id: requestId,
           method: request.method,
           route,
           status: response.statusCode,
-          ms: Math.round(seconds * 1000),
+          ms: Math.round(ms),
           user_id: response.locals.caller?.id,
         },
         'request',
       );
     });
-    next();
-  });
+  };
+}
 
-  app.use(createSecurityHeaders());
+/**
+ * An express app with nothing to serve yet, the calls that go past it, and the listener in front of both, which sees
+ * to request ids, logs, metrics and security headers.
+ */
+export function createHttpApp(
+  edge: Pick<HttpEdge, 'log' | 'metrics'>,
+  allowedOrigin: (origin: string) => boolean,
+): { app: Express; direct: Direct; listener: RequestListener } {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.set('etag', false);
   app.use(
     cors({
       origin: (origin, decide) => decide(null, origin !== undefined && allowedOrigin(origin)),
@@ -219,11 +241,17 @@ export function createHttpApp(
       maxAge: 600,
     }),
   );
-  return app;
+  const direct = createDirect(app, answerProblem);
+  const begin = beginnings(edge);
+  const listener: RequestListener = (request, response) => {
+    begin(request as Request, response as Response);
+    if (!direct.answer(request, response)) app(request, response);
+  };
+  return { app, direct, listener };
 }
 
 /** Routers for the calls at the root only and for those also under /v1, and `route` to fill them. */
-export function createRoutes(edge: HttpEdge) {
+export function createRoutes(edge: HttpEdge, direct: Direct) {
   const versioned = express.Router();
   const rootOnly = express.Router();
   const methods = new Map<string, { router: Router; allow: string[] }>();
@@ -234,7 +262,7 @@ export function createRoutes(edge: HttpEdge) {
     const known = methods.get(call.path) ?? { router, allow: [] };
     known.allow.push(call.method.toUpperCase());
     methods.set(call.path, known);
-    const listener: RequestHandler = async (request, response) => {
+    const listener = async (request: Request, response: Response) => {
       const address = edge.addressOf(request);
       // What is at the root only is for orchestrators and documentation, and costs nothing.
       if (call.versioned) await edge.limits.take('request_address', address);
@@ -250,11 +278,14 @@ export function createRoutes(edge: HttpEdge) {
       const { requestId } = response.locals;
       const input = { params: params.data, query, body, caller, requestId, request };
       const answer = await (handler as unknown as RestHandler<RestCall>)(input as RestInput<RestCall>);
-      response.status(answer.status ?? 200).set({ 'Cache-Control': 'no-store', ...answer.headers });
+      response.statusCode = answer.status ?? 200;
+      response.setHeader('Cache-Control', 'no-store');
+      if (answer.headers) response.set(answer.headers);
       if (answer.stream) await answerStream(response, answer.stream);
-      else response.json(answer.body);
+      else answerJson(request, response, answer.json ?? JSON.stringify(answer.body));
     };
     router[call.method](call.path, listener);
+    if (call.method === 'get') direct.add(call.path, call.versioned, listener);
   };
 
   /** Mounts everything on `app`; no route may be added after. */

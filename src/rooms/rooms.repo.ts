@@ -1,7 +1,7 @@
 /** Rooms, membership and read marks in PostgreSQL. */
 import type { Room } from '../contract/rooms.ts';
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 
 /** A room as the database knows it; `members_online` is Redis's to say. */
 export type StoredRoom = Omit<Room, 'members_online'>;
@@ -17,13 +17,107 @@ const FROM = `
   left join city_room_members m on m.room_id = r.id and m.user_id = u.id
   left join city_read_marks k on k.room_id = r.id and k.user_id = u.id`;
 
-/** Default rooms first, then by name. */
-export function listRooms(db: Db, userId: string, limit: number, offset: number): Promise<StoredRoom[]> {
-  return rows<StoredRoom>(
+/** A room at one moment, as far as it changes often; `version` is that of the rest, which is its row in city_rooms. */
+export interface RoomState {
+  id: string;
+  version: string;
+  last_seq: number;
+  last_change_seq: number;
+  /** Time of the newest message, milliseconds since the epoch; null when there is none. */
+  last_event_ms: number | null;
+}
+
+/** What a user has to do with rooms: those they are a member of, and the marks up to which they have read. */
+export interface RoomsOfUser {
+  joined: Set<string>;
+  read: Map<string, number>;
+}
+
+// A row that has been changed never has an xmin again that it had before.
+const STATE = `r.xmin::text version, h.last_seq, h.last_change_seq,
+  (extract(epoch from h.last_event_at) * 1000)::bigint last_event_ms`;
+
+/** Lines and not rows: what is parsed for each caller is what a list costs. */
+const PAGE = `
+  select null user_id, 'page' what, array_to_string(array(
+    select concat_ws(' ', id, version, last_seq, last_change_seq, last_event_ms) from (
+      select r.id, ${STATE} from city_rooms r join city_room_heads h on h.room_id = r.id
+      order by r.is_default desc, lower(r.name), r.id limit $1 offset $2
+    ) page
+  ), ',') line
+  union all
+  select user_id, 'joined', string_agg(room_id, ' ')
+  from city_room_members where user_id = any($3) group by user_id
+  union all
+  select user_id, 'read', string_agg(concat_ws(' ', room_id, last_read_seq), ' ')
+  from city_read_marks where user_id = any($3) group by user_id`;
+
+/**
+ * A page of rooms, default rooms first, then by name, as one line: the fields of RoomState with spaces between them,
+ * rooms with commas; and what each of `userIds` has to do with any rooms, by user.
+ */
+export async function readPage(
+  db: Db,
+  userIds: string[],
+  limit: number,
+  offset: number,
+): Promise<{ line: string; users: Map<string, RoomsOfUser> }> {
+  const found = await prepared<{ user_id: string; what: 'page' | 'joined' | 'read'; line: string }>(
     db,
-    `${ROOM} from city_rooms r cross join (select :userId::text id) u ${FROM}
-     order by r.is_default desc, lower(r.name), r.id limit :limit offset :offset`,
-    { userId, limit, offset },
+    'city_room_page',
+    PAGE,
+    [limit, offset, userIds],
+  );
+  const users = new Map<string, RoomsOfUser>();
+  let page = '';
+  for (const { user_id, what, line } of found) {
+    if (what === 'page') {
+      page = line;
+      continue;
+    }
+    const rooms = users.get(user_id) ?? { joined: new Set(), read: new Map() };
+    users.set(user_id, rooms);
+    const words = line.split(' ');
+    if (what === 'joined') rooms.joined = new Set(words);
+    else for (let at = 0; at < words.length; at += 2) rooms.read.set(words[at]!, Number(words[at + 1]));
+  }
+  return { line: page, users };
+}
+
+/** What of a room changes seldom, with its version. */
+export type RoomFace = Omit<
+  Room,
+  'members_online' | 'last_event' | 'last_seq' | 'last_change_seq' | 'joined' | 'unread'
+>;
+
+/** Those of `roomIds` that exist. */
+export function readFaces(db: Db, roomIds: string[]): Promise<(RoomFace & { version: string })[]> {
+  return rows(
+    db,
+    `select r.xmin::text version, r.id, r.slug, r.name, r.description, r.is_default, r.created_at, r.created_by, r.slow_mode_s
+     from city_rooms r join city_room_heads h on h.room_id = r.id where r.id = any(?)`,
+    [roomIds as never],
+  );
+}
+
+/** How one user stands to a room. */
+export interface Standing {
+  user_id: string;
+  joined: boolean;
+  last_read_seq: number;
+  banned: boolean;
+}
+
+/** How each of `userIds` stands to a room, with the room; empty when there is no such room. */
+export function readStandings(db: Db, roomId: string, userIds: string[]): Promise<(RoomState & Standing)[]> {
+  return prepared(
+    db,
+    'city_room_standings',
+    `select r.id, ${STATE}, u.id user_id, m.user_id is not null joined, coalesce(k.last_read_seq, 0) last_read_seq,
+            exists (select from city_restrictions_in_force f
+                    where f.room_id = r.id and f.user_id = u.id and f.kind = 'ban') banned
+     from city_rooms r cross join unnest($2::text[]) u(id) ${FROM} where r.id = $1`,
+    [roomId, userIds],
   );
 }
 

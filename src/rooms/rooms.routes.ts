@@ -15,7 +15,7 @@ interface RoomRouteDeps {
 export function roomRoutes(route: Route, { rooms, care, occupancy, subscriptions }: RoomRouteDeps): void {
   const membersOnline = async (roomId: string) => (await occupancy.counts([roomId])).get(roomId) ?? 0;
 
-  route('listRooms', async ({ caller, query }) => ({ body: await rooms.list(caller, query) }));
+  route('listRooms', async ({ caller, query }) => ({ json: await rooms.list(caller, query) }));
 
   route(
     'createRoom',
@@ -23,7 +23,7 @@ export function roomRoutes(route: Route, { rooms, care, occupancy, subscriptions
     'new_room',
   );
 
-  route('getRoom', async ({ caller, params }) => ({ body: await rooms.detail(caller, params.room_id) }));
+  route('getRoom', async ({ caller, params }) => ({ json: await rooms.detail(caller, params.room_id) }));
 
   route('updateRoom', async ({ caller, params, body, requestId }) => ({
     body: await care.update(caller, params.room_id, body, requestId),

@@ -17,23 +17,24 @@ import { readBefore, readChanges } from '../room-log/log.repo.ts';
 import type { Head } from '../room-log/log.repo.ts';
 import type { Users } from '../users/users.service.ts';
 import { createMemberPages } from './member-pages.ts';
+import { createRoomDetails, noSuchRoom } from './room-details.ts';
+import { createRoomList } from './room-list.ts';
+import { createRoomTexts } from './room-texts.ts';
 import {
   deleteMember,
   findRoom,
   findStrangers,
   insertMembers,
   insertRoom,
-  listRooms,
   markDefault,
   moveReadMark,
   roomIdOf,
   totals,
 } from './rooms.repo.ts';
-import type { Membership, StoredRoom, Stranger } from './rooms.repo.ts';
+import type { Membership, Stranger } from './rooms.repo.ts';
 
 const LAST_MESSAGES = 50;
 const RESUME_MAX = 1_000;
-const ONLINE_MEMBERS_MAX = 200;
 /** A read takes two connections at a time: with ten in the pool a storm of joins leaves four to everybody else. */
 const READS_AT_ONCE = 3;
 
@@ -63,7 +64,7 @@ export interface RoomSnapshot {
 
 export type Rooms = ReturnType<typeof createRooms>;
 
-export const noSuchRoom = () => new AppError('not_found', 'There is no such room.');
+export { noSuchRoom };
 
 /** The slug of a name, transliterated. @throws AppError invalid when the name yields none */
 export function slugOf(name: string): string {
@@ -76,18 +77,15 @@ export function slugOf(name: string): string {
 }
 
 export function createRooms({ db, users, feed, presence, occupancy, filters, metrics }: RoomsDeps) {
-  const withCounts = async (stored: StoredRoom[]): Promise<Room[]> => {
-    const counts = await occupancy.counts(stored.map(({ id }) => id));
-    return stored.map((room) => ({ ...room, members_online: counts.get(room.id) ?? 0 }));
-  };
-
   const get = async (caller: Caller, roomId: string): Promise<Room> => {
     const stored = (await findRoom(db, roomId, [caller.id])).get(caller.id);
     if (!stored) throw noSuchRoom();
-    return (await withCounts([stored]))[0]!;
+    return { ...stored, members_online: (await occupancy.counts([roomId])).get(roomId) ?? 0 };
   };
 
   const semaphore = createSemaphore(READS_AT_ONCE);
+  const texts = createRoomTexts(db);
+  const list = createRoomList({ db, occupancy, texts });
 
   /** One read of the log for everybody who asks for the same slice of the same room; only `joined`, `unread` differ. */
   const readTogether = createBatcher(async (asked: SnapshotAsked[]): Promise<RoomSnapshot[]> => {
@@ -140,9 +138,11 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
     snapshot,
     members: createMemberPages({ db, users, presence }),
 
-    async list(caller: Caller, { limit, offset }: { limit: number; offset: number }): Promise<Room[]> {
-      return withCounts(await listRooms(db, caller.id, limit, offset));
-    },
+    /** A page of rooms, default rooms first, then by name: a JSON array of Room. */
+    list: (caller: Caller, page: { limit: number; offset: number }): Promise<string> => list(caller.id, page),
+
+    /** A room with its last messages and who has it open, in JSON. @throws AppError not_found, forbidden */
+    detail: createRoomDetails({ db, occupancy, texts, metrics, semaphore }),
 
     /** @throws AppError room_exists; invalid when no slug is given and the name yields none */
     async create(caller: Caller, { name, slug = slugOf(name), description }: CreateRoom): Promise<Room> {
@@ -166,15 +166,6 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
       });
       feed.published();
       return get(caller, roomIdOf(slug));
-    },
-
-    /** A room with its last messages and who has it open. */
-    async detail(caller: Caller, roomId: string) {
-      const [{ room, messages }, online_members] = await Promise.all([
-        snapshot(caller, roomId),
-        occupancy.members(roomId, ONLINE_MEMBERS_MAX),
-      ]);
-      return { room, messages, members_online: room.members_online, online_members };
     },
 
     /** @throws AppError not_found, forbidden */

@@ -184,7 +184,7 @@ async function startNode(options: NodeOptions = {}) {
   const metrics = createMetrics();
   const redis = await connectRedis(redisUrl, log);
   // Before Socket.IO attaches: it takes its own requests from the listeners that it finds, and from no later one.
-  const http = createServer((request, response) => void app(request, response));
+  const http = createServer((request, response) => listener(request, response));
   const io = createIo(redis, metrics, log, http);
   const producer = createProducer(redisUrl, JOB_NAMES, log);
   const enqueue = createEnqueue(producer);
@@ -207,8 +207,8 @@ async function startNode(options: NodeOptions = {}) {
   const authenticate = async (request: { headers: { authorization?: string | undefined } }) =>
     callerOf(String(request.headers.authorization).replace('Bearer ', ''));
   const httpEdge = { ...edge, authenticate, addressOf: createAddresses(0) };
-  const app = createHttpApp(httpEdge, () => true);
-  const { route, mount } = createRoutes(httpEdge);
+  const { app, direct, listener } = createHttpApp(httpEdge, () => true);
+  const { route, mount } = createRoutes(httpEdge, direct);
   secondMeRoutes(route, secondMe);
   mount(app);
   endWithProblems(app);
