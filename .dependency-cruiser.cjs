@@ -1,6 +1,6 @@
 /** The import rules of the house: main → app → {routes, socket, job} → service → {repo, store} → platform. */
 const FEATURES =
-  'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention';
+  'auth|users|rooms|messages|presence|feed|second-me|agents-core|matrix|home|room-log|me|retention|inspect';
 
 module.exports = {
   forbidden: [
@@ -52,9 +52,26 @@ module.exports = {
       to: { path: '^src/app\\.ts$' },
     },
     {
+      name: 'the-client-brings-no-server',
+      comment:
+        'It runs in browsers: of packages it takes the two that its users have, of the contract types alone.',
+      severity: 'error',
+      from: { path: '^src/client' },
+      to: {
+        pathNot: ['^src/client', '^node_modules/(socket\\.io-client|(@types/)?react)/'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'the-client-speaks-the-contract-alone',
+      severity: 'error',
+      from: { path: '^src/client' },
+      to: { path: '^src/', pathNot: '^src/(client|contract)/' },
+    },
+    {
       name: 'no-dev-dependencies-in-production-code',
       severity: 'error',
-      from: { path: '^(src|migrations|seeds)' },
+      from: { path: '^(src|migrations|seeds)', pathNot: '^src/client' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
     },
   ],

@@ -8,14 +8,28 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.js', '*.mjs', 'test/*/*.mjs', '.dependency-cruiser.cjs', 'vite.config.ts'],
+          allowDefaultProject: [
+            '*.js',
+            '*.mjs',
+            'test/*/*.mjs',
+            'examples/*/*.mjs',
+            '.dependency-cruiser.cjs',
+            'vite.config.ts',
+          ],
         },
         tsconfigRootDir: import.meta.dirname,
       },
     },
   },
   {
-    files: ['src/**/*.ts', 'dev/**/*.ts', 'test/**/*.ts', 'migrations/**/*.ts', 'seeds/**/*.ts'],
+    files: [
+      'src/**/*.ts',
+      'dev/**/*.ts',
+      'test/**/*.ts',
+      'bench/**/*.ts',
+      'migrations/**/*.ts',
+      'seeds/**/*.ts',
+    ],
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false } }],
@@ -32,7 +46,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts'],
+    ignores: ['src/config.ts', 'src/client/**'],
     rules: {
       'no-restricted-properties': [
         'error',
@@ -56,6 +70,14 @@ export default tseslint.config(
   {
     files: ['**/*.js', '**/*.cjs', '**/*.mjs'],
     ...tseslint.configs.disableTypeChecked,
-    languageOptions: { globals: { module: 'writable', process: 'readonly', console: 'readonly' } },
+    languageOptions: {
+      globals: {
+        module: 'writable',
+        process: 'readonly',
+        console: 'readonly',
+        Buffer: 'readonly',
+        setTimeout: 'readonly',
+      },
+    },
   },
 );

@@ -29,23 +29,31 @@ export async function fillMembers(client: pg.Client, room: string, count: number
   );
 }
 
-/** Filled messages come in turn to the rooms, as in a city where all rooms talk at once; their ids sort before real ones. */
+/**
+ * Filled messages come in turn to the rooms, as in a city where all rooms talk at once, and go on with the numbers of
+ * their rooms. $1 and $2 are the first and the one after the last, $3 the rooms, $4 the first of this filling.
+ */
+const FILLED = `
+  from generate_series($1::bigint, $2::bigint - 1) g
+  join city_room_heads h on h.room_id = 'room_city_bench-' || lpad((g % $3)::text, 6, '0')`;
+const ID = `'00F' || lpad(g::text, 23, '0')`; // sorts before those of now
+const BODY = `'message ' || g || ' of a city that has talked for a long time'`;
+const SENT_AT = `now() - make_interval(secs => ($2 - g) / 1000.0)`;
+const NUMBER = `h.last_seq + (g - $4) / $3 + 1`;
+const CHANGE = `h.last_change_seq + (g - $4) / $3 + 1`;
+
 const MESSAGES = `
   insert into city_room_messages (id, room_id, author_user_id, body, created_at, seq, change_seq, username, sender_id,
     client_id, sent_hash)
-  select 'm_city_' || '00F' || lpad(g::text, 23, '0'), 'room_city_bench-' || lpad((g % $3)::text, 6, '0'), 'u_bench_' || g % 97,
-    'message ' || g || ' of a city that has talked for a long time', now() - make_interval(secs => ($2 - g) / 1000.0),
-    g / $3 + 1, g / $3 + 1, 'User ' || g % 97, 'u_bench_' || g % 97, 'c' || g, sha256(convert_to(g::text, 'UTF8'))
-  from generate_series($1::bigint, $2::bigint - 1) g`;
+  select 'm_city_' || ${ID}, h.room_id, 'u_bench_' || g % 97, ${BODY}, ${SENT_AT}, ${NUMBER}, ${CHANGE},
+    'User ' || g % 97, 'u_bench_' || g % 97, 'c' || g, sha256(convert_to(g::text, 'UTF8'))
+  ${FILLED} order by g`;
 
 const EVENTS = `
   insert into city_feed_events (id, kind, room_id, user_id, payload, created_at, message_id)
-  select 'evt_city_' || '00F' || lpad(g::text, 23, '0'), 'room_message', 'room_city_bench-' || lpad((g % $3)::text, 6, '0'),
-    'u_bench_' || g % 97,
-    city_feed_payload('m_city_' || '00F' || lpad(g::text, 23, '0'),
-      'message ' || g || ' of a city that has talked for a long time', 'User ' || g % 97),
-    now() - make_interval(secs => ($2 - g) / 1000.0), 'm_city_' || '00F' || lpad(g::text, 23, '0')
-  from generate_series($1::bigint, $2::bigint - 1) g`;
+  select 'evt_city_' || ${ID}, 'room_message', h.room_id, 'u_bench_' || g % 97,
+    city_feed_payload('m_city_' || ${ID}, ${BODY}, 'User ' || g % 97), ${SENT_AT}, 'm_city_' || ${ID}
+  ${FILLED} where $4::bigint is not null order by g`;
 
 /** Rows in one statement. */
 const CHUNK = 500_000;
@@ -53,8 +61,8 @@ const CHUNK = 500_000;
 const REBUILD = 50_000;
 
 /**
- * Brings the history of the first `rooms` rooms from `from` to `to` messages in all, with their feed events; the heads
- * follow. Ten million messages are about 13 GB and take a few minutes.
+ * Adds the messages `from` to `to` − 1 to the first `rooms` rooms, with their feed events; the heads follow. No node may
+ * have one of the rooms open. Ten million messages are about 13 GB and take a few minutes.
  */
 export async function fillHistory(
   url: string,
@@ -67,7 +75,7 @@ export async function fillHistory(
       await client.query(`set maintenance_work_mem = '512MB'`);
       const indexes = to - from >= REBUILD ? await dropIndexes(client, table) : [];
       for (let first = from; first < to; first += CHUNK) {
-        await client.query(insert, [first, Math.min(first + CHUNK, to), rooms]);
+        await client.query(insert, [first, Math.min(first + CHUNK, to), rooms, from]);
       }
       for (const definition of indexes) await client.query(definition);
       await client.query(`vacuum (analyze) ${table}`);
@@ -75,11 +83,12 @@ export async function fillHistory(
   await Promise.all([fill('city_room_messages', MESSAGES), fill('city_feed_events', EVENTS)]);
   await withClient(url, async (client) => {
     await client.query(
-      `update city_room_heads h set last_seq = m.n, last_change_seq = m.n, last_event_at = now()
-       from (select 'room_city_bench-' || lpad((g % $2)::text, 6, '0') room_id, count(*) n
-             from generate_series(0, $1::bigint - 1) g group by 1) m
+      `update city_room_heads h
+       set last_seq = h.last_seq + m.n, last_change_seq = h.last_change_seq + m.n, last_event_at = now()
+       from (select 'room_city_bench-' || lpad((g % $3)::text, 6, '0') room_id, count(*) n
+             from generate_series($1::bigint, $2::bigint - 1) g group by 1) m
        where m.room_id = h.room_id`,
-      [to, rooms],
+      [from, to, rooms],
     );
     await client.query('vacuum (analyze) city_room_heads');
     await client.query('checkpoint');

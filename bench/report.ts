@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Machine } from './machine.ts';
 import { summarise } from './measure/medians.ts';
 import type { Summary } from './measure/medians.ts';
+import { SCENARIOS } from './scenarios.ts';
 import type { Goal, RunResult, Scenario, ServerName, Trial } from './scenario.ts';
 
 const DOCS = fileURLToPath(new URL('../docs', import.meta.url));
@@ -64,7 +65,9 @@ export function judge(record: TrialRecord): Verdict[] {
 export const held = (record: ScenarioRecord): boolean =>
   !record.aborted && record.trials.every((trial) => judge(trial).every((verdict) => verdict.held));
 
-const row = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
+/** A cell has one line. */
+const cell = (value: string | number) => String(value).split('\n')[0]!.replaceAll('|', '\\|').slice(0, 200);
+const row = (cells: (string | number)[]) => `| ${cells.map(cell).join(' | ')} |`;
 const table = (head: string[], lines: (string | number)[][]) =>
   [row(head), row(head.map(() => '---')), ...lines.map(row)].join('\n');
 
@@ -150,7 +153,7 @@ export function render(record: ScenarioRecord): string {
     ]
       .filter(Boolean)
       .join(' '),
-    ...(aborted ? [`**ABORTED** at ${aborted}`] : []),
+    ...(aborted ? ['**ABORTED** at', `\`\`\`\n${aborted.slice(0, 2_000)}\n\`\`\``] : []),
     ...trials.map(renderTrial),
   ].join('\n\n');
 }
@@ -164,10 +167,12 @@ export async function writeReport(name: string, record: ScenarioRecord): Promise
   const page = `${DOCS}/${name}.md`;
   await mkdir(folder, { recursive: true });
   await writeFile(`${folder}/${record.scenario.name}.json`, `${JSON.stringify(record, null, 2)}\n`);
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.json')).sort();
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.json'));
   const records = await Promise.all(
     files.map(async (file) => JSON.parse(await readFile(`${folder}/${file}`, 'utf8')) as ScenarioRecord),
   );
+  const place = ({ scenario }: ScenarioRecord) => SCENARIOS.findIndex(({ name }) => name === scenario.name);
+  records.sort((a, b) => place(a) - place(b));
   const before = existsSync(page) ? await readFile(page, 'utf8') : `# Performance\n\n${BEGIN}\n${END}\n`;
   const [head, rest] = before.split(BEGIN);
   const tail = rest?.split(END)[1];

@@ -1,45 +1,26 @@
 /** A private PostgreSQL and Redis for the bench, and on them the servers that it measures, each on a database of its own. */
-import { spawn, spawnSync } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { startPostgres } from '../dev/services/postgres.ts';
 import { freePort } from '../dev/services/programs.ts';
-import type { Service } from '../dev/services/programs.ts';
 import { startRedis } from '../dev/services/redis.ts';
 import { createTokens } from '../src/auth/tokens.ts';
 import type { Role } from '../src/contract/auth.ts';
-import { until } from '../test/support/until.ts';
+import { launch } from './member.ts';
+import type { Member, Process } from './member.ts';
 import { cpuOf, cpuOfFamily } from './measure/cpu.ts';
 import type { ServerName } from './scenario.ts';
-import type { Memory } from './servers/preload.ts';
+import { countStatements, startCountingPostgres } from './statements.ts';
+import type { Statement } from './statements.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const START_TRIES = 3;
 const SECRET = 'a-secret-of-the-bench-that-is-long-enough';
-const READY_MS = 30_000;
-const STOP_MS = 10_000;
-/** Levels of the city's log, and what a process of Node says when something is wrong with it. */
-const ACCIDENT = /"level":"(error|fatal)"|unhandledRejection|uncaughtException|\bat .*:\d+:\d+/;
-
-/** A node or a worker. */
-export interface Process {
-  name: string;
-  /** Where its clients find it; '' for a worker. */
-  url: string;
-  /** Metrics of a process of the city; '' for the others. */
-  opsUrl: string;
-  pid: number;
-  /** Everything it printed. */
-  output(): string;
-  /** What it holds after a garbage collection; only if started with `--expose-gc`. */
-  memory(): Promise<Memory>;
-}
 
 /** Seconds of CPU. */
 export interface Cpu {
@@ -48,15 +29,6 @@ export interface Cpu {
   workers: number;
   postgres: number;
   redis: number;
-}
-
-/** One statement of SQL, as often as it ran. */
-export interface Statement {
-  query: string;
-  calls: number;
-  rows: number;
-  /** What it wrote to the log of PostgreSQL, bytes: 0 for one that only read. */
-  walBytes: number;
 }
 
 export interface ClusterOptions {
@@ -127,7 +99,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   const running = new Set<Cluster>();
   let databases = 0;
 
-  const start = async (server: ServerName, given: ClusterOptions = {}): Promise<Cluster> => {
+  const attempt = async (server: ServerName, given: ClusterOptions): Promise<Cluster> => {
     const accidents: string[] = [];
     const members: Member[] = [];
     const name = given.databaseUrl ? new URL(given.databaseUrl).pathname.slice(1) : `bench_${++databases}`;
@@ -212,10 +184,20 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
     try {
       await Promise.all(members.map((member) => member.ready()));
     } catch (error) {
-      await cluster.stop();
+      await cluster.stop({ keepDatabase: given.databaseUrl !== undefined });
       throw error;
     }
     return cluster;
+  };
+  /** A port that was free may be taken by the time that a server listens. */
+  const start = async (server: ServerName, given: ClusterOptions = {}): Promise<Cluster> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt(server, given);
+      } catch (error) {
+        if (tries === START_TRIES || !String(error).includes('EADDRINUSE')) throw error;
+      }
+    }
   };
 
   return {
@@ -243,59 +225,6 @@ function builtCity(given = 'dist'): string {
   if (given !== 'dist') throw new Error(`${dist} holds no build of the city`);
   compile('tsconfig.build.json');
   return dist;
-}
-
-/** PostgreSQL with pg_stat_statements loaded and off; where its binaries do not have it, without. */
-async function startCountingPostgres(dataDir: string, durable: boolean): Promise<Service> {
-  const options = { dataDir, durable, log: () => {} };
-  const first = await startPostgres(options);
-  const once = async (url: string, sql: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    return client.query(sql).finally(() => client.end());
-  };
-  const found = await once(
-    first.url,
-    `select from pg_available_extensions where name = 'pg_stat_statements'`,
-  );
-  if (found.rowCount === 0) return first;
-  await first.stop();
-  await appendFile(
-    join(dataDir, 'postgresql.conf'),
-    `\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = none\n`,
-  );
-  const postgres = await startPostgres(options);
-  await once(postgres.url, 'create extension pg_stat_statements');
-  return postgres;
-}
-
-async function countStatements(
-  admin: pg.Pool,
-  database: string,
-  work: () => Promise<void>,
-): Promise<Statement[]> {
-  const track = async (value: string) => {
-    await admin.query(`alter system set pg_stat_statements.track = ${value}`);
-    await admin.query('select pg_reload_conf()');
-  };
-  await track('top');
-  await admin.query('select pg_stat_statements_reset()');
-  try {
-    await work();
-    const { rows } = await admin.query<Record<'query' | 'calls' | 'rows' | 'wal_bytes', string>>(
-      `select query, calls, rows, wal_bytes from pg_stat_statements s
-       join pg_database d on d.oid = s.dbid where d.datname = $1 order by calls desc`,
-      [database],
-    );
-    return rows.map(({ query, calls, rows, wal_bytes }) => ({
-      query,
-      calls: Number(calls),
-      rows: Number(rows),
-      walBytes: Number(wal_bytes),
-    }));
-  } finally {
-    await track('none');
-  }
 }
 
 type CreateRooms = (cluster: Cluster, first: number, count: number) => Promise<string[]>;
@@ -328,64 +257,3 @@ const createRooms: Record<ServerName, CreateRooms> = {
     return ids;
   },
 };
-
-interface Member extends Process {
-  ready(): Promise<void>;
-  end(): Promise<void>;
-}
-
-interface LaunchSettings extends Pick<Process, 'name' | 'url' | 'opsUrl'> {
-  args: string[];
-  env: Record<string, string>;
-  accidents: string[];
-}
-
-function launch({ name, url, opsUrl, args, env, accidents }: LaunchSettings): Member {
-  const child: ChildProcess = spawn(process.execPath, args, {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
-  let meant = false;
-  let output = '';
-  for (const stream of [child.stdout!, child.stderr!]) {
-    stream.on('data', (piece: Buffer) => {
-      output += String(piece);
-      if (ACCIDENT.test(String(piece))) accidents.push(`${name}: ${String(piece).trim().slice(0, 400)}`);
-    });
-  }
-  const exit = once(child, 'exit').then(([code, signal]) => {
-    if (!meant) accidents.push(`${name} ended by itself with ${String(code ?? signal)}`);
-  });
-  const running = () => child.exitCode === null && child.signalCode === null;
-  return {
-    name,
-    url,
-    opsUrl,
-    pid: child.pid!,
-    output: () => output,
-    async memory() {
-      const answer = once(child, 'message');
-      child.send({ memory: true });
-      return (await answer)[0] as Memory;
-    },
-    async ready() {
-      const healthy = () =>
-        fetch(`${url || opsUrl}/health/ready`).then(
-          ({ ok }) => ok,
-          () => false,
-        );
-      const up = until(async () => !running() || (await healthy()), `${name} ready`, READY_MS);
-      await up.catch((error: unknown) => {
-        throw new Error(`${String(error)}\n${output.slice(-4_000)}`);
-      });
-      if (!running()) throw new Error(`${name} ended while starting:\n${output.slice(-4_000)}`);
-    },
-    async end() {
-      meant = true;
-      if (running()) child.kill('SIGTERM');
-      const killer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-      await exit;
-      clearTimeout(killer);
-    },
-  };
-}

@@ -94,6 +94,61 @@ export async function up(db: Knex): Promise<void> {
       last_seqs := null;
       last_change_seqs := null;
     end $$;
+
+    -- The same for a batch of one, as plain statements.
+    create function city_post_one(
+      room text, new_id text, event_id text, sender text, agent text, username text, body text, client_id text,
+      out last_seqs bigint[], out last_change_seqs bigint[], out times bigint[])
+    language plpgsql as $$
+    #variable_conflict use_variable
+    declare
+      head city_room_heads;
+      author text := case when agent is null then sender end;
+      is_person boolean := sender not like 'ag\\_%';
+      is_member boolean;
+      is_unusual boolean;
+    begin
+      update city_room_heads h set last_seq = h.last_seq + 1, last_change_seq = h.last_change_seq + 1,
+          last_event_at = greatest(clock_timestamp()::timestamptz(3), h.last_event_at)
+        where h.room_id = room returning * into head;
+      if not found then
+        return;
+      end if;
+      -- A statement of its own: it sees all that was committed before the lock on the head was granted.
+      select exists (select from city_rooms r where r.id = room and r.slow_mode_s > 0)
+             or exists (select from city_room_restrictions r where r.room_id = room and r.user_id = sender),
+             exists (select from city_room_members m where m.room_id = room and m.user_id = sender)
+        into is_unusual, is_member;
+      if is_unusual then
+        raise unique_violation;
+      end if;
+
+      insert into city_room_messages (id, room_id, author_user_id, author_agent_id, body, created_at, seq,
+             change_seq, username, sender_id, client_id, sent_hash)
+        values (new_id, room, author, agent, body, head.last_event_at, head.last_seq,
+                head.last_change_seq, username, sender, client_id,
+                case when client_id is not null then sha256(convert_to(body, 'UTF8')) end);
+      insert into city_feed_events (id, kind, room_id, user_id, agent_id, payload, created_at, message_id)
+        values (event_id, case when agent is null then 'room_message' else 'agent_reply' end, room, author, agent,
+                city_feed_payload(new_id, body, username), head.last_event_at, new_id);
+      if is_person and not is_member then
+        insert into city_room_members (room_id, user_id) values (room, sender) on conflict do nothing;
+      end if;
+      if is_person then
+        update city_read_marks r set last_read_seq = greatest(r.last_read_seq, head.last_seq)
+          where r.user_id = sender and r.room_id = room;
+        if not found then
+          insert into city_read_marks as r (user_id, room_id, last_read_seq) values (sender, room, head.last_seq)
+            on conflict (user_id, room_id)
+            do update set last_read_seq = greatest(r.last_read_seq, excluded.last_read_seq);
+        end if;
+      end if;
+      last_seqs := array[head.last_seq - 1];
+      last_change_seqs := array[head.last_change_seq - 1];
+      times := array[1000 * extract(epoch from head.last_event_at)];
+    exception when unique_violation then
+      last_seqs := null;   -- and the head is as it was
+    end $$;
   `);
 }
 

@@ -1,5 +1,6 @@
 /** The composition root: the only place that constructs. Reads from top to bottom like the story of a node. */
 import type { Express } from 'express';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgentsCore } from './agents-core/create-agents-core.ts';
 import { createAuthorise } from './auth/authorise.ts';
@@ -17,6 +18,8 @@ import { createFeed } from './feed/feed.service.ts';
 import { attachFeed } from './feed/feed.socket.ts';
 import { feedSections, forgetTimeline } from './feed/personal.ts';
 import { homeRoutes } from './home/home.routes.ts';
+import { inspectRoutes } from './inspect/inspect.routes.ts';
+import { createInspect } from './inspect/inspect.service.ts';
 import { createEnqueue, JOB_NAMES, startJobs } from './jobs.ts';
 import { matrixRoutes } from './matrix/matrix.routes.ts';
 import { createMatrixClient } from './matrix/matrix.client.ts';
@@ -223,6 +226,8 @@ export function createApp(config: Config, log: Logger) {
       },
     });
     health.watchWrites(roomLog.refused);
+    const name = () => `${hostname()}:${publicPort}`;
+    const inspect = createInspect({ db, rooms: io.rooms, roomLog, name, log });
     const notices = createRoomNotices({ namespace: io.rooms, occupancy, users, log });
     const subscriptions = createSubscriptions({
       namespace: io.rooms,
@@ -302,16 +307,18 @@ export function createApp(config: Config, log: Logger) {
     moderationRoutes(route, { moderation, reports, moderationLog });
     messageRoutes(route, messages);
     feedRoutes(route, feed);
-    homeRoutes(route, { rooms, feed, presence });
-    presenceRoutes(route, presence);
+    homeRoutes(route, { rooms, feed, presence, users });
+    presenceRoutes(route, presence, users);
     secondMeRoutes(route, secondMe);
     matrixRoutes(route, { matrix, presence });
     logoutRoute(route, logouts);
     meRoutes(route, { erasures, exports });
+    inspectRoutes(route, inspect);
     if (!config.production) devTokenRoute(route, tokens);
     mount(app);
     serveDocs(app);
-    if (!serveWebPage(app)) log.info('the City page is not built; / answers 404');
+    if (!serveWebPage(app, { development: !config.production }))
+      log.info('the City page is not built; / answers 404');
     endWithProblems(app);
     surface = () => ({
       express: app,
@@ -349,6 +356,7 @@ export function createApp(config: Config, log: Logger) {
     hub.start();
     lifecycle.add('feed hub', () => hub.stop());
     roomLog.start();
+    inspect.start();
     lifecycle.add('room log', () => roomLog.stop());
     lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
     publicPort = await http.listen(config.port);

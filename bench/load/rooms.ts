@@ -177,12 +177,14 @@ export function create(options: RoomsOptions) {
       await Promise.all(senders.map(each));
     },
 
-    /** What happens within `ms` from now. */
+    /** What happens within `ms` from now, or until something has. */
     async measure({ ms }: { ms: number }): Promise<Window> {
       for (const histogram of [ack, delivery, lateness]) histogram.clear();
       const before = { ...counts };
       const began = nowUs();
       await sleep(ms);
+      const nothing = () => counts.acked === before.acked || counts.delivered === before.delivered;
+      for (const end = Date.now() + patienceMs; nothing() && Date.now() < end;) await sleep(10);
       return {
         seconds: (nowUs() - began) / 1e6,
         acked: counts.acked - before.acked,

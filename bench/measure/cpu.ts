@@ -46,10 +46,3 @@ export function cpuOfFamily(pid: number): number {
   }
   return total;
 }
-
-/** Resident memory in bytes. */
-export function residentOf(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (!kilobytes) throw new Error(`process ${pid} has no resident memory`);
-  return Number(kilobytes) * 1024;
-}

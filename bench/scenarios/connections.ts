@@ -4,7 +4,8 @@ import type { ConnectionsLoad } from '../load/connections.ts';
 import { startGenerator } from '../load/generator.ts';
 import type { Generator } from '../load/generator.ts';
 import type { RunContext, RunResult, Scenario } from '../scenario.ts';
-import type { Cluster, Statement } from '../services.ts';
+import type { Cluster } from '../services.ts';
+import type { Statement } from '../statements.ts';
 
 const LOAD = new URL('../load/connections.ts', import.meta.url);
 const NAMESPACES = ['/rooms', '/presence'];

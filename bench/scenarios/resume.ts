@@ -3,7 +3,7 @@ import { startGenerator } from '../load/generator.ts';
 import type { ResumeLoad, ResumeOptions } from '../load/resume.ts';
 import type { RoomsLoad, RoomsOptions } from '../load/rooms.ts';
 import type { RunContext, RunResult, Scenario, Trial } from '../scenario.ts';
-import type { Statement } from '../services.ts';
+import type { Statement } from '../statements.ts';
 
 const RESUME = new URL('../load/resume.ts', import.meta.url);
 const SENDERS = new URL('../load/rooms.ts', import.meta.url);

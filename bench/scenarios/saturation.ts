@@ -8,9 +8,10 @@ const FIGURES = {
   delivered_per_s: '1/s',
   ack_p50: 'ms',
   ack_p99: 'ms',
-  node_cpu: 'cores',
-  postgres_cpu: 'cores',
-  redis_cpu: 'cores',
+  nodes_per_message: 'µs of CPU',
+  postgres_per_message: 'µs of CPU',
+  redis_per_message: 'µs of CPU',
+  all_cpu: 'cores',
   generator_cpu: 'cores',
 };
 
@@ -19,9 +20,10 @@ const figures = ({ seconds, acked, delivered, ack, cpu }: Measured) => ({
   delivered_per_s: delivered / seconds,
   ack_p50: ack.p50,
   ack_p99: ack.p99,
-  node_cpu: cpu.nodes / seconds,
-  postgres_cpu: cpu.postgres / seconds,
-  redis_cpu: cpu.redis / seconds,
+  nodes_per_message: (cpu.nodes / acked) * 1e6,
+  postgres_per_message: (cpu.postgres / acked) * 1e6,
+  redis_per_message: (cpu.redis / acked) * 1e6,
+  all_cpu: (cpu.nodes + cpu.postgres + cpu.redis) / seconds,
 });
 
 const faster = (over: Goal['over'] & string, atLeast: number): Goal => ({

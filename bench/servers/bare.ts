@@ -1,6 +1,6 @@
 /** (a) Socket.IO with the Redis adapter and a JWT handshake, and nothing else: what is not delivered is lost. */
 import { Redis } from 'ioredis';
-import { ulid } from 'ulid';
+import { randomUUID } from 'node:crypto';
 import { createIo, env, serve, userOf } from './common.ts';
 import type { Message, Send } from './common.ts';
 import { servePresence } from './presence.ts';
@@ -23,7 +23,7 @@ rooms.on('connection', (socket) => {
   socket.on('room.message.send', ({ room_id, body, client_id }: Send, ack: (answer: object) => void) => {
     const n = ++count;
     const message: Message = {
-      id: `m_city_${ulid()}`,
+      id: `m_city_${randomUUID().slice(10)}`, // as long as a ULID, and a fraction of its price
       room_id,
       seq: n,
       change_seq: n,

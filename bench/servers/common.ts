@@ -1,6 +1,6 @@
 /** What the two servers of comparison share: tokens, settings, the shape of a message, and their start and stop. */
 import { createAdapter } from '@socket.io/redis-adapter';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { jwtVerify } from 'jose';
 import { createServer } from 'node:http';
 import type { RequestListener } from 'node:http';

@@ -91,6 +91,8 @@ export const RULES = {
   },
   'message.report': { allow: 'everyone', unless: [BANNED] },
 
+  'city.inspect': { allow: ['admin'], says: 'Only an admin may inspect the city.', unless: [] },
+
   'report.handle': forModerators,
   'moderation_log.read': forModerators,
 } as const satisfies Record<string, Rule>;
@@ -143,6 +145,8 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
   listReports: 'report.handle',
   handleReport: 'report.handle',
   moderationLog: 'moderation_log.read',
+
+  inspectRooms: 'city.inspect',
 
   'presence.heartbeat': 'presence.use',
   'presence.offline': 'presence.use',

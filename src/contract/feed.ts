@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { AgentId, atMostOne, CallerId, FeedEventId, queryInt, RoomId, Timestamp } from './primitives.ts';
 import { Room } from './rooms.ts';
-import { PresenceStatus } from './presence.ts';
+import { NamedPresence } from './presence.ts';
 
 export const FeedKind = z.enum(['room_message', 'agent_reply', 'system', 'room_created']);
 export type FeedKind = z.infer<typeof FeedKind>;
@@ -41,7 +41,7 @@ export const FeedSubscription = z.strictObject({ scope: FeedScope });
 export const Home = z.object({
   rooms: z.array(Room),
   feed: z.array(FeedEvent),
-  online: z.array(z.object({ user_id: CallerId, status: PresenceStatus, last_seen: Timestamp.nullable() })),
+  online: z.array(NamedPresence),
   totals: z.object({ rooms: z.int(), online: z.int(), away: z.int(), messages: z.int() }),
 });
 export type Home = z.infer<typeof Home>;

@@ -19,6 +19,10 @@ export const UserPresence = z
   .meta({ id: 'UserPresence' });
 export type UserPresence = z.infer<typeof UserPresence>;
 
+/** As REST answers it; the events carry ids alone. */
+export const NamedPresence = UserPresence.extend({ username: z.string() }).meta({ id: 'NamedPresence' });
+export type NamedPresence = z.infer<typeof NamedPresence>;
+
 export const PresenceCount = z.object({ online: z.int(), away: z.int() });
 export type PresenceCount = z.infer<typeof PresenceCount>;
 

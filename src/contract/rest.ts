@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { DevToken, IssuedToken, LoggedOut } from './auth.ts';
 import { FeedEvent, Home, ListFeed } from './feed.ts';
+import { InspectedRooms, InspectRooms } from './inspect.ts';
 import { MatrixPresence, MatrixPresenceSet } from './matrix.ts';
 import { Erasing, PersonalExport } from './me.ts';
 import { EditMessage, ListMessages, Message, MessagePage, SendMessage } from './messages.ts';
@@ -15,7 +16,7 @@ import {
   Report,
   ReportMessage,
 } from './moderation.ts';
-import { UserPresence } from './presence.ts';
+import { NamedPresence } from './presence.ts';
 import { CallerId, ClientId, InvocationId, MessageId, ReportId, RoomRef } from './primitives.ts';
 import {
   CreateRoom,
@@ -242,14 +243,14 @@ export const REST = {
     method: 'get',
     path: '/city/presence',
     summary: 'Who is online.',
-    answers: { 200: z.object({ users: z.array(UserPresence).max(500), online: z.int(), away: z.int() }) },
+    answers: { 200: z.object({ users: z.array(NamedPresence).max(500), online: z.int(), away: z.int() }) },
   }),
   getPresence: call({
     method: 'get',
     path: '/city/presence/:user_id',
     summary: 'The presence of one user.',
     params: z.strictObject({ user_id: CallerId }),
-    answers: { 200: UserPresence },
+    answers: { 200: NamedPresence },
   }),
   invoke: call({
     method: 'post',
@@ -319,6 +320,14 @@ export const REST = {
     summary:
       'Erase everything about you. Your tokens are void and your sockets disconnected at once; until it is finished, within a minute, whoever signs in as you is answered `conflict`. The same answer when repeated.',
     answers: { 202: Erasing },
+  }),
+  inspectRooms: call({
+    method: 'get',
+    path: '/inspect/rooms',
+    summary:
+      'How far every node has delivered its busiest rooms, next to what is stored; an admin. Other nodes show from the second call on.',
+    query: InspectRooms,
+    answers: { 200: InspectedRooms },
   }),
   devToken: call({
     method: 'post',

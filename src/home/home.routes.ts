@@ -4,6 +4,7 @@ import { isTemporary } from '../platform/errors.ts';
 import type { Route } from '../platform/http.ts';
 import type { Presence } from '../presence/presence.service.ts';
 import type { Rooms } from '../rooms/rooms.service.ts';
+import type { Users } from '../users/users.service.ts';
 
 const ROOMS = 100;
 const EVENTS = 20;
@@ -13,9 +14,10 @@ interface HomeDeps {
   rooms: Rooms;
   feed: Feed;
   presence: Presence;
+  users: Users;
 }
 
-export function homeRoutes(route: Route, { rooms, feed, presence }: HomeDeps): void {
+export function homeRoutes(route: Route, { rooms, feed, presence, users }: HomeDeps): void {
   /** As Redis says; without it, as this node knows. */
   const whoIsHere = () =>
     presence.list(PEOPLE).catch((error: unknown) => {
@@ -32,8 +34,9 @@ export function homeRoutes(route: Route, { rooms, feed, presence }: HomeDeps): v
       whoIsHere(),
       rooms.totals(),
     ]);
-    const { users, online, away } = here;
-    const rest = JSON.stringify({ feed: events, online: users, totals: { ...totals, online, away } });
+    const { online, away } = here;
+    const named = await users.named(here.users);
+    const rest = JSON.stringify({ feed: events, online: named, totals: { ...totals, online, away } });
     return { json: `{"rooms":${list},${rest.slice(1)}` };
   });
 }

@@ -10,6 +10,7 @@ import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { RedisLinks } from './redis.ts';
 import { createSecurityHeaders } from './security-headers.ts';
+import { shareWrites } from './shared-writes.ts';
 
 /** What every socket carries once its handshake is through. */
 export interface SocketData {
@@ -88,6 +89,7 @@ export function createIo(
   if (http) {
     server.attach(http);
     server.engine.use(createSecurityHeaders());
+    shareWrites(server);
   }
   return { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
 }

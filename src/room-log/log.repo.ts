@@ -78,34 +78,52 @@ const WIRE = [
 const columns = (of: string) => WIRE.map((name) => `${of}.${name}`).join(', ');
 const MESSAGE = columns('m');
 
+/** Where a new message goes: its room's place in a list, and which of the batch's messages to that room it is, from 1. */
+interface Place {
+  room: number;
+  nth: number;
+}
+
+function placesIn(rooms: string[], creations: Creation[]): Place[] {
+  const places = new Map(rooms.map((room_id, room) => [room_id, { room, nth: 0 }]));
+  return creations.map(({ room_id }) => {
+    const last = places.get(room_id)!;
+    last.nth += 1;
+    return { ...last };
+  });
+}
+
+/** What the counters of each room were before, and the time that its messages have (epoch, ms). */
 interface Posted {
   last_seqs: number[] | null;
   last_change_seqs: number[];
   times: number[];
 }
 
-/**
- * Commits new messages about which nothing is unusual, in the order given; undefined, with nothing done, when
- * something is (migration 0008), and then `appendBatch` says what became of each.
- */
-export async function postBatch(db: Db, creations: Creation[]): Promise<Message[] | undefined> {
-  const rooms = [...new Set(creations.map(({ room_id }) => room_id))];
-  const places = new Map(rooms.map((room_id, place) => [room_id, place]));
+const POSTED = 'select last_seqs, last_change_seqs, times';
+
+function postOne(db: Db, message: Creation): Promise<Posted[]> {
+  const { room_id, id, event_id, sender_id, author_agent_id, username, body, client_id } = message;
+  return prepared<Posted>(
+    db,
+    'city_post_one',
+    `${POSTED} from city_post_one($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [...[room_id, id, event_id, sender_id, author_agent_id, username, body, client_id]],
+  );
+}
+
+function postMany(db: Db, creations: Creation[], rooms: string[], places: Place[]): Promise<Posted[]> {
   const counts = rooms.map(() => 0);
-  const at = creations.map(({ room_id }) => {
-    const place = places.get(room_id)!;
-    counts[place]! += 1;
-    return { place, nth: counts[place]! };
-  });
-  const [posted] = await prepared<Posted>(
+  for (const { room } of places) counts[room]! += 1;
+  return prepared<Posted>(
     db,
     'city_post',
-    'select last_seqs, last_change_seqs, times from city_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)',
+    `${POSTED} from city_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     [
       rooms,
       counts,
-      at.map(({ place }) => place + 1),
-      at.map(({ nth }) => nth),
+      places.map(({ room }) => room + 1),
+      places.map(({ nth }) => nth),
       creations.map(({ id }) => id),
       creations.map(({ event_id }) => event_id),
       creations.map(({ sender_id }) => sender_id),
@@ -115,17 +133,37 @@ export async function postBatch(db: Db, creations: Creation[]): Promise<Message[
       creations.map(({ client_id }) => client_id),
     ],
   );
+}
+
+/**
+ * Commits new messages about which nothing is unusual, in the order given; undefined, with nothing done, when
+ * something is (migration 0008), and then `appendBatch` says what became of each.
+ */
+export async function postBatch(db: Db, creations: Creation[]): Promise<Message[] | undefined> {
+  const rooms = [...new Set(creations.map(({ room_id }) => room_id))];
+  const places = placesIn(rooms, creations);
+  const [posted] = await (creations.length === 1
+    ? postOne(db, creations[0]!)
+    : postMany(db, creations, rooms, places));
   const { last_seqs, last_change_seqs, times } = posted!;
   if (!last_seqs) return undefined;
   const moments = times.map((time) => new Date(time).toISOString());
   return creations.map(
     ({ id, room_id, author_user_id, author_agent_id, username, body, client_id }, index) => {
-      const { place, nth } = at[index]!;
-      const seq = last_seqs[place]! + nth;
-      const change_seq = last_change_seqs[place]! + nth;
-      const created_at = moments[place]!;
+      const { room, nth } = places[index]!;
+      const seq = last_seqs[room]! + nth;
+      const change_seq = last_change_seqs[room]! + nth;
       const wording = { author_user_id, author_agent_id, username, body, client_id };
-      return { id, room_id, seq, change_seq, ...wording, created_at, edited_at: null, deleted_at: null };
+      return {
+        id,
+        room_id,
+        seq,
+        change_seq,
+        ...wording,
+        created_at: moments[room]!,
+        edited_at: null,
+        deleted_at: null,
+      };
     },
   );
 }

@@ -36,6 +36,7 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
     join: sequencer.join,
     leave: sequencer.leave,
     forget: sequencer.forget,
+    cursors: sequencer.cursors,
     start: sequencer.start,
     /** Resolves when what was accepted is committed or refused, and the poll has ended. */
     async stop(): Promise<void> {

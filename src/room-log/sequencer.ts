@@ -6,6 +6,7 @@
  * cursors are compared with the heads of their rooms, which finds a lost last message. A change that a later one to
  * the same message has replaced exists nowhere any more and is skipped.
  */
+import type { RoomCursor } from '../contract/inspect.ts';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
@@ -256,6 +257,17 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
 
     /** Drops the cursor of a room that was deleted: a new one of that id is another log. */
     forget: (roomId: string): void => void cursors.delete(roomId),
+
+    /** Where every room stands that has subscribers here. */
+    cursors: (): RoomCursor[] =>
+      [...cursors.values()]
+        .filter(({ delivered }) => delivered !== NOWHERE)
+        .map(({ roomId, delivered, deliveredSeq }) => ({
+          room_id: roomId,
+          subscribers: rooms.adapter.rooms.get(roomChannel(roomId))?.size ?? 0,
+          seq: deliveredSeq,
+          change_seq: delivered,
+        })),
 
     /** Delivers what this node committed, and tells the other nodes. */
     announce(messages: Message[]): void {

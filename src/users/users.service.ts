@@ -4,6 +4,7 @@ import type { Caller } from '../auth/caller.ts';
 import type { Role } from '../contract/auth.ts';
 import { createBatcher } from '../platform/batcher.ts';
 import type { Db } from '../platform/db.ts';
+import { isTemporary } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { findNames, findRoles, keepUsers } from './users.repo.ts';
 import type { LastSeen } from './users.repo.ts';
@@ -33,6 +34,11 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
     const found = await findNames(db, [...new Set(asked.flat())]);
     return asked.map(() => found);
   });
+
+  const namesOf = async (userIds: string[]): Promise<Map<string, string>> => {
+    const known = userIds.length > 0 ? await findTogether('names', userIds) : new Map<string, string>();
+    return new Map(userIds.map((id) => [id, unwritten.get(id)?.name ?? known.get(id) ?? nameless(id)]));
+  };
 
   return {
     /** Notes the caller's name and roles in the background; a failure costs nothing but another try next time. */
@@ -73,9 +79,18 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
     },
 
     /** The display names of `userIds`, by id. */
-    async namesOf(userIds: string[]): Promise<Map<string, string>> {
-      const known = userIds.length > 0 ? await findTogether('names', userIds) : new Map<string, string>();
-      return new Map(userIds.map((id) => [id, unwritten.get(id)?.name ?? known.get(id) ?? nameless(id)]));
+    namesOf,
+
+    /** `people` with their display names; as this process knows them while the database is away. */
+    async named<T extends { user_id: string }>(people: readonly T[]): Promise<(T & { username: string })[]> {
+      const names = await namesOf(people.map(({ user_id }) => user_id)).catch((error: unknown) => {
+        if (!isTemporary(error)) throw error;
+        return new Map<string, string>();
+      });
+      return people.map((one) => {
+        const { user_id: id } = one;
+        return { ...one, username: names.get(id) ?? kept.get(id) ?? nameless(id) };
+      });
     },
   };
 }

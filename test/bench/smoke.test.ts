@@ -12,14 +12,17 @@ import { shareClusters } from './shared-services.ts';
 
 const ROOMS_LOAD = new URL('../../bench/load/rooms.ts', import.meta.url);
 
+/** A machine that does much besides takes long over starting a cluster. */
+const PATIENCE_MS = 120_000;
+
 let services: Services;
 let shared: Services;
 
 beforeAll(async () => {
   services = await startServices({ durable: false });
   shared = shareClusters(services);
-}, 60_000);
-afterAll(() => services?.stop());
+}, PATIENCE_MS);
+afterAll(() => services?.stop(), PATIENCE_MS);
 
 const context = (server: ServerName, own: Services) => ({
   server,
@@ -44,7 +47,7 @@ async function problemsOf(server: ServerName, strike?: Strike): Promise<string[]
     clients: [await client(0), await client(1)],
     numbered: server === 'city',
     bodyLength: 100,
-    patienceMs: 500,
+    patienceMs: strike === 'lose' ? 1_000 : 20_000,
   } satisfies RoomsOptions);
   try {
     await generator.call('connect', {});
@@ -63,13 +66,21 @@ describe('the ledger', () => {
     ['lose', 'deliveries lost: 1'],
     ['repeat', 'deliveries duplicates: 1'],
     ['swap', 'deliveries disordered: 1'],
-  ])('finds what a server does to one delivery: %s', async (strike, problem) => {
-    expect(await problemsOf('bare', strike)).toEqual([problem]);
-  });
+  ])(
+    'finds what a server does to one delivery: %s',
+    async (strike, problem) => {
+      expect(await problemsOf('bare', strike)).toEqual([problem]);
+    },
+    PATIENCE_MS,
+  );
 
-  it.each<ServerName>(['bare', 'tutorial', 'city'])('has nothing to say of %s', async (server) => {
-    expect(await problemsOf(server)).toEqual([]);
-  });
+  it.each<ServerName>(['bare', 'tutorial', 'city'])(
+    'has nothing to say of %s',
+    async (server) => {
+      expect(await problemsOf(server)).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
 });
 
 describe('every scenario', () => {
@@ -78,10 +89,13 @@ describe('every scenario', () => {
     async (_, trial) => {
       const { figures, problems } = await trial.run(context('city', shared));
       expect(problems).toEqual([]);
-      expect(Object.keys(figures).sort()).toEqual(Object.keys(trial.figures).sort());
+      // A series has fewer steps when it is tiny, and so fewer figures.
+      expect(Object.keys(trial.figures)).toEqual(expect.arrayContaining(Object.keys(figures)));
+      for (const { figure } of trial.goals) expect(figures).toHaveProperty(figure);
       for (const [name, value] of Object.entries(figures)) {
         expect({ name, finite: Number.isFinite(value) }).toEqual({ name, finite: true });
       }
     },
+    PATIENCE_MS,
   );
 });

@@ -93,6 +93,7 @@ const EXPECTED: Record<CallName, Decision> = {
   logoutEverywhere: everyone,
   exportMe: everyone,
   eraseMe: everyone,
+  inspectRooms: only('admin'),
   'room.join': notBanned,
   'room.leave': everyone,
   'room.message.send': mayWrite,

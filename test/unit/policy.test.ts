@@ -33,6 +33,7 @@ it.each<[Action, Relation[], Role[]]>([
   ['room.leave', ['banned'], ['citizen', 'moderator', 'admin', 'service']],
   ['report.handle', [], ['moderator', 'admin']],
   ['moderation_log.read', [], ['moderator', 'admin']],
+  ['city.inspect', [], ['admin']],
 ])('%s of one who is %j is for %j', (action, relations, allowed) => {
   for (const role of ROLES) {
     expect([role, may(caller(role), action, relations)]).toEqual([role, allowed.includes(role)]);

@@ -1,13 +1,13 @@
 /** Where the reader is, kept in the address after `#`, so that the server needs one page only. */
 import { useSyncExternalStore } from 'react';
 
-export type Route = { page: 'city' } | { page: 'room'; ref: string } | { page: 'new-room' } | { page: 'me' };
+export type Route =
+  { page: 'city' } | { page: 'room'; ref: string } | { page: 'new-room' | 'me' | 'moderation' };
 
 function parse(hash: string): Route {
   const [page, ref] = hash.replace(/^#\/?/, '').split('/');
   if (page === 'rooms' && ref && /^[a-z0-9_-]+$/.test(ref)) return { page: 'room', ref };
-  if (page === 'new-room') return { page: 'new-room' };
-  if (page === 'me') return { page: 'me' };
+  if (page === 'new-room' || page === 'me' || page === 'moderation') return { page };
   return { page: 'city' };
 }
 

@@ -54,8 +54,6 @@ export const sessionStore = createStore<{ session: Session | null; notice: Notic
   notice: null,
 });
 
-export const currentSession = (): Session | null => sessionStore.get().session;
-
 function keep(session: Session): void {
   sessionStorage.setItem(KEY, JSON.stringify({ token: session.token, dev: session.dev }));
   sessionStore.set(() => ({ session, notice: null }));
@@ -91,7 +89,8 @@ async function devToken(userId: string, name: string, roles: readonly string[]):
 }
 
 /** Signs in as anybody, where the server runs for development. */
-export const signInAs = (name: string): Promise<DevSignIn> => devToken(userIdFor(name), name.trim(), []);
+export const signInAs = (name: string, role: string): Promise<DevSignIn> =>
+  devToken(userIdFor(name), name.trim(), role === 'citizen' ? [] : ['citizen', role]);
 
 /** Signs in with a token from elsewhere; false when it cannot be one that is still good. */
 export function signInWithToken(text: string): boolean {
@@ -101,19 +100,22 @@ export function signInWithToken(text: string): boolean {
   return true;
 }
 
-let renewing: Promise<'ok' | 'ended' | 'offline'> | null = null;
-
-/** Gets a newer token for the same user, once for all who ask; ends the session when there is none to get. */
-export function renew(): Promise<'ok' | 'ended' | 'offline'> {
-  renewing ??= (async () => {
-    const session = currentSession();
-    if (!session) return 'ended' as const;
-    const result = session.dev ? await devToken(session.userId, session.name, session.roles) : 'refused';
-    if (result === 'ok' || result === 'offline') return result;
-    signOut('expired');
-    return 'ended' as const;
-  })().finally(() => {
-    renewing = null;
-  });
-  return renewing;
+/**
+ * What the client asks for a token whenever it needs one. The kept token answers first; being asked again means that it
+ * has been refused or is about to expire. Where none can be had the session ends.
+ */
+export function tokenGiver(): () => Promise<string | null> {
+  let given: string | null = null;
+  return async () => {
+    let session = sessionStore.getSnapshot().session;
+    if (!session) return null;
+    if (session.token === given || session.expiresAt <= Date.now()) {
+      const renewed = session.dev ? await devToken(session.userId, session.name, session.roles) : 'refused';
+      if (renewed === 'offline') throw new Error('The city does not answer');
+      if (renewed !== 'ok') signOut('expired');
+      session = sessionStore.getSnapshot().session;
+    }
+    given = session?.token ?? null;
+    return given;
+  };
 }

@@ -1,17 +1,16 @@
-/** A minimal observable store and the hook that reads it. */
+/** A minimal observable store, and the hook that reads a part of one. */
 import { useSyncExternalStore } from 'react';
+import type { Store } from '../../src/client/index.ts';
 
-export interface Store<T> {
-  get(): T;
+export interface OwnStore<T> extends Store<T> {
   set(change: (state: T) => T): void;
-  subscribe(listener: () => void): () => void;
 }
 
-export function createStore<T>(initial: T): Store<T> {
+export function createStore<T>(initial: T): OwnStore<T> {
   let state = initial;
   const listeners = new Set<() => void>();
   return {
-    get: () => state,
+    getSnapshot: () => state,
     set(change) {
       const next = change(state);
       if (Object.is(next, state)) return;
@@ -27,5 +26,5 @@ export function createStore<T>(initial: T): Store<T> {
 
 /** Reads a part of a store; `select` must return the same reference while nothing it reads has changed. */
 export function useStore<T, S>(store: Store<T>, select: (state: T) => S): S {
-  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+  return useSyncExternalStore(store.subscribe, () => select(store.getSnapshot()));
 }

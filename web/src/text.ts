@@ -31,10 +31,11 @@ export function userIdFor(name: string): string {
   return `u_${slug || hash(name.trim()).toString(36)}`;
 }
 
+/** One or two letters for a name; what is in brackets or is no letter or digit is left out. */
 export function initials(name: string): string {
-  const words = name.split(/[\s\-_.]+/).filter(Boolean);
-  const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [words[0]];
-  return letters.map((word) => Array.from(word ?? '?')[0] ?? '?').join('');
+  const words = name.replace(/\(.*?\)/g, ' ').match(/[\p{L}\p{N}]+/gu) ?? [];
+  const letters = words.length > 1 ? [words[0], words[words.length - 1]] : words.slice(0, 1);
+  return letters.map((word) => Array.from(word ?? '')[0] ?? '').join('') || '?';
 }
 
 /** Removes what the server refuses to store: NUL and lone surrogates. */
@@ -43,9 +44,3 @@ export const storable = (text: string): string => text.replace(/[\0\p{Cs}]/gu, '
 export const isBlank = (text: string): boolean => !/[^\s\p{C}\p{Z}]/u.test(text);
 
 export const codePoints = (text: string): number => Array.from(text).length;
-
-/** A random key for idempotent sends; works outside secure contexts too. */
-export function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
