@@ -1,5 +1,5 @@
 /**
- * `node --import tsx bench/capacity.ts [NAME]`: writes the simulated part of docs/capacity.md out of the figures that the
+ * `npm run capacity [-- NAME]`: writes the simulated part of docs/capacity.md out of the figures that the
  * bench has left in docs/NAME/ (performance when absent).
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';

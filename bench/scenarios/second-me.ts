@@ -37,7 +37,7 @@ async function withCity(
       Array.from({ length: users }, async (_, i) => ({
         id: userId(i),
         url: cluster.nodes[i % cluster.nodes.length]!.url,
-        token: await cluster.token(userId(i)),
+        token: await cluster.token(userId(i), { name: `Bench ${i}` }),
       })),
     ),
     agentsUrl,
