@@ -12,6 +12,8 @@ import type { LastSeen } from './users.repo.ts';
 export type Users = ReturnType<typeof createUsers>;
 
 const KEPT_MS = 60_000;
+/** Who has no name yet may get one on any node. */
+const NAMELESS_MS = 1_000;
 
 /** Where no token named the user. */
 const nameless = (userId: string) => `User-${userId.slice(-4)}`;
@@ -73,9 +75,11 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
     /** The caller's display name. */
     async nameOf({ id, name }: Caller): Promise<string> {
       if (name !== undefined) return name;
-      const known = kept.get(id) ?? (await findNames(db, [id])).get(id);
-      if (known !== undefined) kept.set(id, known);
-      return known ?? nameless(id);
+      const known = kept.get(id);
+      if (known !== undefined) return known;
+      const found = (await findNames(db, [id])).get(id);
+      kept.set(id, found ?? nameless(id), { ttl: found === undefined ? NAMELESS_MS : KEPT_MS });
+      return found ?? nameless(id);
     },
 
     /** The display names of `userIds`, by id. */
