@@ -13,6 +13,7 @@ const WINDOWS = {
   full: { warmMs: 1_500, measureMs: 2_500, windows: 3, readers: 20 },
   smoke: { warmMs: 50, measureMs: 150, windows: 1, readers: 4 },
 };
+/** To each node. */
 const SENDERS = 50;
 /** Rooms that are sent to while something else grows. */
 const ROOMS = 100;
@@ -62,7 +63,7 @@ async function measure(
   const many = (count: number) => Promise.all(Array.from({ length: count }, (_, i) => connection(i)));
   const generator = await startGenerator<ManyRoomsLoad>(LOAD, {
     rooms: Array.from({ length: rooms }, (_, i) => roomId(i)),
-    senders: await many(SENDERS),
+    senders: await many(SENDERS * cluster.nodes.length),
     readers: await many(Math.min(rooms, readers)),
   } satisfies ManyRoomsOptions);
   try {
@@ -150,9 +151,7 @@ function trial(name: string, about: string, series: Series, goals: Goal[]): Tria
     runs: 1,
     figures: {
       ...Object.fromEntries(
-        PARTS.flatMap((part) =>
-          series.sizes.full.map((size) => [`${part}_at_${size}`, 'µs of CPU a message']),
-        ),
+        PARTS.flatMap((part) => series.sizes.full.map((size) => [`${part}_at_${size}`, UNITS[part]])),
       ),
       exponent: 'of all over the size',
     },
@@ -169,7 +168,7 @@ const FLAT: Goal = { figure: 'exponent', atMost: 0.08 };
 
 export const growth: Scenario = {
   name: 'growth',
-  about: '50 senders, closed loop, one reader a room; what a message costs as one thing grows',
+  about: '50 senders a node, closed loop, one reader a room; what a message costs as one thing grows',
   trials: [
     trial(
       'rooms',
@@ -209,7 +208,7 @@ export const growth: Scenario = {
     ),
     trial(
       'nodes',
-      '100 rooms; senders and readers are spread over the nodes, so that every message is news to all of them',
+      '100 rooms; senders (50 to a node) and readers are spread over the nodes, so that every message is news to all',
       {
         sizes: { full: [1, 2, 4], smoke: [1, 2] },
         nodes: (size) => size,
