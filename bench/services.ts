@@ -95,6 +95,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   const pidIn = (file: string) => Number(readFileSync(join(folder, file), 'utf8').split('\n')[0]);
   const pids = { postgres: pidIn('postgres/postmaster.pid'), redis: pidIn('redis/redis.pid') };
   const admin = new pg.Pool({ connectionString: postgres.url, max: 1 });
+  admin.on('error', () => {}); // PostgreSQL may be gone before the connection is
   const { sign } = createTokens({ key: { kind: 'secret', secret: SECRET } });
   const running = new Set<Cluster>();
   let databases = 0;

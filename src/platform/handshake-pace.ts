@@ -4,13 +4,17 @@ import type { IncomingMessage } from 'node:http';
 import { Counter, Gauge } from 'prom-client';
 import type { Metrics } from './metrics.ts';
 
-/**
- * A timer of a busy event loop comes late, so a node that is out of breath lets in fewer of its own accord. What a
- * handshake costs, its joins included, is a few milliseconds.
- */
+/** How often some are let in. */
 const TURN_MS = 16;
-const A_TURN = 2;
-/** Four seconds' worth; a client gives up on a handshake after 20 s. */
+/**
+ * How many a turn. What a handshake costs, its joins included, comes after it, and differs; the event loop itself says
+ * what it can bear. While turns come on time each lets in one more than the last, and half as many after a late one.
+ */
+const LEAST = 2;
+const MOST = 64;
+const ON_TIME_MS = 10;
+const LATE_MS = 30;
+/** Four seconds' worth at the least pace; a client gives up on a handshake after 20 s. */
 const LINE_MAX = 500;
 const RETRY_AFTER_S = 2;
 
@@ -20,10 +24,12 @@ const RETRY_AFTER_S = 2;
  */
 export function createHandshakePace(
   metrics: Metrics,
-  { turnMs = TURN_MS, aTurn = A_TURN, lineMax = LINE_MAX } = {},
+  { turnMs = TURN_MS, least = LEAST, lineMax = LINE_MAX } = {},
 ) {
   const line = new Set<() => void>();
-  let left = aTurn;
+  let pace = least;
+  let left = pace;
+  let turnAt = 0;
   let timer: NodeJS.Timeout | undefined;
   const registers = [metrics.registry];
   const handshakes = new Counter({
@@ -43,13 +49,20 @@ export function createHandshakePace(
 
   const admit = (next: () => void) => {
     left -= 1;
-    timer ??= setTimeout(turn, turnMs).unref();
+    if (!timer) {
+      turnAt = performance.now() + turnMs;
+      timer = setTimeout(turn, turnMs).unref();
+    }
     handshakes.inc({ outcome: 'admitted' });
     next();
   };
   const turn = () => {
     timer = undefined;
-    left = aTurn;
+    const late = performance.now() - turnAt;
+    if (line.size === 0) pace = least;
+    else if (late > LATE_MS) pace = Math.max(least, Math.floor(pace / 2));
+    else if (late < ON_TIME_MS) pace = Math.min(MOST, pace + 1);
+    left = pace;
     for (const enter of line) {
       if (left === 0) break;
       enter();

@@ -18,10 +18,7 @@ export function serveWebPage(app: Express, { development }: { development: boole
   );
   if (!root) return false;
   app.get('/page.json', (_request, response) => void response.json({ development }));
-  app.use(
-    '/assets',
-    express.static(join(root, 'assets'), { immutable: true, maxAge: '1y', fallthrough: false }),
-  );
+  app.use('/assets', express.static(join(root, 'assets'), { immutable: true, maxAge: '1y' }));
   app.use(express.static(root, { index: 'index.html', extensions: ['html'], cacheControl: false }));
   return true;
 }

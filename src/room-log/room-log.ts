@@ -34,6 +34,7 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
     append: writer.append,
     refused: writer.refused,
     join: sequencer.join,
+    recall: sequencer.recall,
     leave: sequencer.leave,
     forget: sequencer.forget,
     cursors: sequencer.cursors,

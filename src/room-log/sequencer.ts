@@ -17,6 +17,7 @@ import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { readChanges, readHeads } from './log.repo.ts';
 import type { Head } from './log.repo.ts';
+import { createRecall } from './recall.ts';
 
 const PAGE = 500;
 const EARLY_MAX = 2_000;
@@ -62,6 +63,7 @@ interface SequencerDeps {
 
 export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: SequencerDeps) {
   const cursors = new Map<string, Cursor>();
+  const recall = createRecall(cursors);
 
   const deliver = (cursor: Cursor, message: Message, source: Source) => {
     const isNew = cursor.behind
@@ -249,6 +251,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
 
   return {
     join,
+    recall,
 
     /** Ends a subscription. */
     leave(socket: RoomsSocket, roomId: string): void {

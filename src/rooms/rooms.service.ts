@@ -14,7 +14,8 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
 import type { Presence } from '../presence/presence.service.ts';
 import { readBefore, readChanges } from '../room-log/log.repo.ts';
-import type { Head } from '../room-log/log.repo.ts';
+import type { Head, Slice } from '../room-log/log.repo.ts';
+import type { Recall } from '../room-log/recall.ts';
 import type { Users } from '../users/users.service.ts';
 import { createMemberPages } from './member-pages.ts';
 import { createRoomDetails, noSuchRoom } from './room-details.ts';
@@ -52,6 +53,7 @@ interface SnapshotAsked {
   userId: string;
   roomId: string;
   since: number | undefined;
+  recall: Recall;
 }
 
 /** A room with messages, all out of one state of its log. */
@@ -87,16 +89,33 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
   const texts = createRoomTexts(db);
   const list = createRoomList({ db, occupancy, texts });
 
+  /** What changed after `since`: out of memory where this node knows all of it up to the room's head. */
+  const changesSince = async (
+    { roomId, recall }: SnapshotAsked,
+    since: number,
+    found: Promise<Map<string, { last_change_seq: number }>>,
+  ): Promise<Slice | null> => {
+    if (recall.covers(roomId, since)) {
+      const [room] = (await found).values();
+      const known = room && recall.recall(roomId, since, room.last_change_seq);
+      if (known) return known;
+    }
+    const slice = await readChanges(db, roomId, since, RESUME_MAX + 1);
+    if (slice && slice.messages.length <= RESUME_MAX) recall.keep(roomId, since, slice);
+    return slice;
+  };
+
   /** One read of the log for everybody who asks for the same slice of the same room; only `joined`, `unread` differ. */
   const readTogether = createBatcher(async (asked: SnapshotAsked[]): Promise<RoomSnapshot[]> => {
     const { roomId, since } = asked[0]!;
     const userIds = [...new Set(asked.map(({ userId }) => userId))];
+    const found = findRoom(db, roomId, userIds);
     const [rooms, counts, slice] = await Promise.all([
-      findRoom(db, roomId, userIds),
+      found,
       occupancy.counts([roomId]),
       since === undefined
         ? readBefore(db, roomId, Number.MAX_SAFE_INTEGER, LAST_MESSAGES + 1)
-        : readChanges(db, roomId, since, RESUME_MAX + 1),
+        : changesSince(asked[0]!, since, found),
     ]);
     metrics.snapshots.inc();
     if (!slice || rooms.size === 0) throw noSuchRoom();
@@ -124,8 +143,13 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
   }, semaphore);
 
   /** The last messages, or with `since` what changed after it; ≤ 1,000, and whether there is more. */
-  const snapshot = (caller: Caller, roomId: string, since?: number): Promise<RoomSnapshot> =>
-    readTogether(`${roomId} ${since ?? 'last'}`, { userId: caller.id, roomId, since });
+  const snapshot = (
+    caller: Caller,
+    roomId: string,
+    since: number | undefined,
+    recall: Recall,
+  ): Promise<RoomSnapshot> =>
+    readTogether(`${roomId} ${since ?? 'last'}`, { userId: caller.id, roomId, since, recall });
 
   const joinTogether = createBatcher(async (asked: Membership[]) => {
     const userIds = [...new Set(asked.map(({ user_id }) => user_id))];

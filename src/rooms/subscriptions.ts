@@ -153,7 +153,8 @@ export function createSubscriptions(deps: SubscriptionDeps) {
         const { first, members_online } = await occupancy.open(socket.id, caller.id, roomId);
         let answered = false;
         try {
-          answered = await roomLog.join(socket, roomId, () => rooms.snapshot(caller, roomId, since), answer);
+          const read = () => rooms.snapshot(caller, roomId, since, roomLog.recall);
+          answered = await roomLog.join(socket, roomId, read, answer);
         } finally {
           if (!answered && !again) await closeNow(socket, roomId);
         }

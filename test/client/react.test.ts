@@ -22,7 +22,7 @@ import {
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
 import { until } from '../support/until.ts';
-import { createPeople } from './people.ts';
+import { createPeople, untilLive } from './people.ts';
 
 let city: City;
 let people: ReturnType<typeof createPeople>;
@@ -71,22 +71,24 @@ describe('the hooks', () => {
   it('open a room once in strict mode, follow it, act in it, and close it with its component', async () => {
     const client = people.person('u_react');
     const { id } = await client.rest.createRoom({ name: 'React' });
+    const watcher = people.person('u_watcher');
+    const moves: string[] = [];
+    watcher.on('room.join', ({ user_id }) => moves.push(`${user_id} came`));
+    watcher.on('room.leave', ({ user_id }) => moves.push(`${user_id} went`));
+    await untilLive(watcher.rooms.join(id));
     const [one, two] = [mount(client, () => useRoom('react')), mount(client, () => useRoom(id))];
-    const joins: string[] = [];
-    client.on('room.join', ({ user_id }) => joins.push(user_id));
     await until(() => one.now()?.status === 'live', 'the room live');
     const client_id = one.now()!.send('from a hook');
     await until(() => two.now()?.messages.length === 1, 'the message in the other component');
     expect(two.now()!.messages[0]).toMatchObject({ client_id, body: 'from a hook' });
     await one.now()!.edit(two.now()!.messages[0]!.id, 'edited by a hook');
     await until(() => two.now()?.messages[0]?.body === 'edited by a hook', 'the edit');
-    const watcher = people.person('u_watcher').rest;
-    const online = async () => (await watcher.getRoom({ room_id: id })).members_online;
     one.unmount();
-    expect(await online()).toBe(1);
+    two.now()!.send('still here');
+    await until(() => two.now()?.messages.length === 2, 'the other component is live');
+    expect(moves).toEqual(['u_react came']);
     two.unmount();
-    await until(async () => (await online()) === 0, 'the room closed');
-    expect(joins).toEqual([]);
+    await until(() => moves.includes('u_react went'), 'the room closed');
   });
 
   it('read everything else, without rendering when nothing changed', async () => {

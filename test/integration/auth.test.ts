@@ -57,6 +57,38 @@ describe('a token signed with the secret', () => {
     ['a sub that is no text', () => good({ ...RIGHT, sub: 7 })],
   ])('is refused: %s', async (_, token) => expect(await tried(city.url(), token())).toEqual(REFUSED));
 
+  it('is refused from its expiry on, however often it was accepted before', async () => {
+    const exp = now() + 4;
+    const token = good({ ...RIGHT, exp });
+    expect(await tried(city.url(), token)).toEqual(OK);
+    const rest = createRest(city.url(), token);
+    let accepted = 0;
+    for (;;) {
+      const askedAt = Date.now();
+      const { status } = await rest('GET', '/city/presence');
+      if (askedAt >= exp * 1000) {
+        expect(status).toBe(401);
+        break;
+      }
+      if (status === 200) accepted += 1;
+    }
+    expect(accepted).toBeGreaterThan(0);
+    expect(await tried(city.url(), token)).toEqual(REFUSED);
+  });
+
+  it('vouches for no other that resembles it', async () => {
+    const token = good(RIGHT);
+    expect(await tried(city.url(), token)).toEqual(OK);
+    const [header, payload, signature] = token.split('.') as [string, string, string];
+    for (const other of [
+      `${header}.${base64({ ...RIGHT, sub: 'u_bob', exp: now() + HOUR })}.${signature}`,
+      `${header}.${payload}.`,
+      `${header}.${payload}.${signature.slice(0, -2)}`,
+    ]) {
+      expect(await tried(city.url(), other)).toEqual(REFUSED);
+    }
+  });
+
   it('is refused anywhere but in the Authorization header', async () => {
     const token = good(RIGHT);
     for (const query of ['token', 'access_token', 'auth']) {

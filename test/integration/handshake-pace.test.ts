@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 /** A Socket.IO server on the server that nodes use, behind an admission of this pace. */
-async function serve(pace: { turnMs: number; aTurn: number; lineMax: number }) {
+async function serve(pace: { turnMs: number; least: number; lineMax: number }) {
   const metrics = createMetrics();
   const http = createHttpServer((_request, response) => void response.writeHead(404).end());
   const server = new Server(http.server);
@@ -47,12 +47,12 @@ function knock(port: number): TcpSocket {
   );
   return connection;
 }
-const FOR_EVER = { turnMs: 3_600_000, aTurn: 1, lineMax: 1 };
+const FOR_EVER = { turnMs: 3_600_000, least: 1, lineMax: 1 };
 
 it.each([['websocket'], ['polling']])(
   'lets every default client in by itself, over %s',
   async (transport) => {
-    const { port, count } = await serve({ turnMs: 100, aTurn: 1, lineMax: 3 });
+    const { port, count } = await serve({ turnMs: 100, least: 1, lineMax: 3 });
     const clients = Array.from({ length: 12 }, () =>
       io(`http://127.0.0.1:${port}`, { forceNew: true, transports: [transport], reconnectionDelay: 200 }),
     );
