@@ -9,6 +9,7 @@ import * as moderation from '../../migrations/0005_moderation.ts';
 import * as logout from '../../migrations/0006_logout.ts';
 import * as me from '../../migrations/0007_me.ts';
 import * as post from '../../migrations/0008_post.ts';
+import * as secondMe from '../../migrations/0009_second_me.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -20,6 +21,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0006_logout': logout,
   '0007_me': me,
   '0008_post': post,
+  '0009_second_me': secondMe,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

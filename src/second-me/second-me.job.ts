@@ -20,8 +20,8 @@ import type { Metrics } from '../platform/metrics.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import type { SecondMeNews } from './second-me.news.ts';
 import { createSweep } from './sweep.ts';
-import { claimInvocation, findNext, finishInvocation, releaseInvocation, renewLease } from './work.repo.ts';
-import type { Claim, ContextMessage, Outcome, Taken } from './work.repo.ts';
+import { createClaims, createEnds, findNext, releaseInvocation, renewLease } from './work.repo.ts';
+import type { Claim, ContextMessage, Finished, Outcome, Taken } from './work.repo.ts';
 
 export const FALLBACK_REPLY =
   'Вибачте, зараз я не можу відповісти. Спробуйте, будь ласка, трохи згодом.\n' +
@@ -83,6 +83,8 @@ export function createSecondMeJob({
 }: SecondMeJobDeps) {
   const { leaseMs, renewMs, storeAgainMs, ...sweepTimings } = { ...TIMINGS, ...timings };
   const sweep = createSweep({ db, redis, enqueue, log, ...sweepTimings });
+  const take = createClaims(db);
+  const finish = createEnds(db);
   const runs = new Map<Run, Promise<void>>();
   let stopping = false;
 
@@ -144,11 +146,11 @@ export function createSecondMeJob({
   };
 
   /** Stores the end; a database that is away is waited for, so that the reply need not be asked for again. */
-  const store = async (claim: Claim, outcome: Outcome, run: Run): Promise<boolean> => {
+  const store = async (claim: Claim, outcome: Outcome, run: Run): Promise<Finished> => {
     const messageId = newId('smmsg');
     for (;;) {
       try {
-        return await finishInvocation(db, claim, outcome, messageId);
+        return await finish(claim, outcome, messageId);
       } catch (error) {
         if (!isTemporary(error) || run.signal.aborted) throw error;
         log.warn({ err: error, invocation_id: claim.id }, 'a reply waits for the database');
@@ -157,26 +159,34 @@ export function createSecondMeJob({
     }
   };
 
-  const perform = async (claim: Claim, context: ContextMessage[], run: Run): Promise<void> => {
+  /** Answers the user's next one. */
+  const perform = async (claim: Claim, context: ContextMessage[], run: Run): Promise<string | undefined> => {
     const { id } = claim;
     tellStatus(claim, 'running');
     const outcome = await ask(claim, context, run);
     if (!outcome) {
-      if (run.signal.reason !== 'stopping' || !(await releaseInvocation(db, claim))) return;
-      tellStatus(claim, 'queued');
-      await hint(id, `${id}-${claim.attempt}`);
-      return;
+      if (run.signal.reason === 'stopping' && (await releaseInvocation(db, claim))) {
+        tellStatus(claim, 'queued');
+        await hint(id, `${id}-${claim.attempt}`);
+      }
+      return findNext(db, claim.user_id);
     }
-    if (!(await store(claim, outcome, run))) {
+    const { stored, next } = await store(claim, outcome, run);
+    if (!stored) {
       log.info({ invocation_id: id, attempt: claim.attempt }, 'a late reply was refused');
-      return;
+      return next;
     }
     const { error: _, ...result } = outcome;
     metrics.invocations.inc({ outcome: result.fallback ? 'fallback' : result.status });
     tellEnd(claim, result);
+    return next;
   };
 
-  const performLeased = async (claim: Claim, context: ContextMessage[], run: Run): Promise<void> => {
+  const performLeased = async (
+    claim: Claim,
+    context: ContextMessage[],
+    run: Run,
+  ): Promise<string | undefined> => {
     const lease = setInterval(() => {
       renewLease(db, claim, leaseMs).then(
         (held) => held || run.abort('lost'),
@@ -184,7 +194,7 @@ export function createSecondMeJob({
       );
     }, renewMs);
     try {
-      await perform(claim, context, run);
+      return await perform(claim, context, run);
     } finally {
       clearInterval(lease);
     }
@@ -204,14 +214,16 @@ export function createSecondMeJob({
 
   /** False when it is a suspect that this process may not take. */
   const claimAndPerform = async (run: Run, suspects: boolean): Promise<boolean> => {
-    const taken = await claimInvocation(db, run.id, { leaseMs, suspects });
+    const { id } = run;
+    const taken = await take(id, { leaseMs, suspects });
     if (!taken) return true;
     if (taken.kind === 'suspect') return false;
     if (taken.kind === 'dead') mourn(taken);
-    else await performLeased(taken.claim, taken.context, run);
+    const next =
+      taken.kind === 'dead'
+        ? await findNext(db, taken.user_id)
+        : await performLeased(taken.claim, taken.context, run);
     // A place of the user's is free; the job id is one that no earlier hint of the next one has.
-    const { id, user_id } = taken.kind === 'dead' ? taken : taken.claim;
-    const next = await findNext(db, user_id);
     if (next !== undefined && next !== id) await hint(next, `${next}-after-${id}`);
     return true;
   };

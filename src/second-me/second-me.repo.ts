@@ -7,7 +7,8 @@
 import type { ChatMessage, Invocation, InvocationStatus } from '../contract/second-me.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
+import { createShared } from './shared.ts';
 
 /** Per user: two may run, ten may wait. */
 export const RUNNING_MAX = 2;
@@ -29,7 +30,7 @@ export async function lockUser(trx: Db, userId: string): Promise<void> {
   await trx.raw(`select pg_advisory_xact_lock(hashtextextended('secondme ' || ?::text, 0))`, [userId]);
 }
 
-interface NewInvocation {
+export interface NewInvocation {
   id: string;
   messageId: string;
   /** The id of the session, if the user has none yet. */
@@ -39,74 +40,58 @@ interface NewInvocation {
   prompt: string;
 }
 
+type Creation = { outcome: 'created' | 'known' | 'own_max' | 'city_max' | 'busy' } & InvocationRow;
+
+/** Migration 0009; without `patient`, `busy` where another transaction has the user's lock. */
+const createAll = (db: Db, given: NewInvocation[], patient: boolean) =>
+  prepared<Creation>(
+    db,
+    'secondme_create',
+    `select c.outcome, ${COLUMNS.replace(/\w+/g, '(c.invocation).$&')}
+     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+       with ordinality g(id, message_id, session_id, user_id, key, prompt, ord)
+     cross join lateral secondme_create(id, message_id, session_id, user_id, key, prompt, $7, $8, $9) c
+     order by g.ord`,
+    [
+      given.map(({ id }) => id),
+      given.map(({ messageId }) => messageId),
+      given.map(({ sessionId }) => sessionId),
+      given.map(({ userId }) => userId),
+      given.map(({ key }) => key ?? null),
+      given.map(({ prompt }) => prompt),
+      ACTIVE_MAX,
+      CITY_ACTIVE_MAX,
+      patient,
+    ],
+  );
+
+function invocationOf({ prompt }: NewInvocation, { outcome, ...row }: Creation): InvocationRow {
+  if (outcome === 'own_max') {
+    const message = 'At most 2 of your invocations may run and 10 wait; try again when one is done.';
+    throw new AppError('rate_limited', message, { retryAfterMs: 2_000 });
+  }
+  if (outcome === 'city_max') {
+    const message = 'Very many citizens are asking right now; try again shortly.';
+    throw new AppError('rate_limited', message, { retryAfterMs: 5_000 });
+  }
+  if (row.prompt === prompt) return row;
+  throw new AppError('idempotency_mismatch', 'This key was first used with another prompt.');
+}
+
 /**
  * Stores a prompt and its invocation, or finds the one that this key was first used for.
  * @throws AppError idempotency_mismatch when that had another prompt; rate_limited when the user has 12 unfinished or
  * the city 5,000
  */
 export async function createInvocation(db: Db, given: NewInvocation): Promise<InvocationRow> {
-  // A repeat or a refusal takes no lock, so that a flood of them costs one query each.
-  const known = await findKnown(db, given);
-  if (known) return known;
-  return db.transaction(async (trx) => {
-    await lockUser(trx, given.userId);
-    return (await findKnown(trx, given)) ?? (await insertInvocation(trx, given));
-  });
+  const [creation] = await createAll(db, [given], true);
+  return invocationOf(given, creation!);
 }
 
-/**
- * The invocation that the key was first used for; undefined when a new one may be made.
- * @throws AppError as createInvocation
- */
-async function findKnown(db: Db, { userId, key, prompt }: NewInvocation): Promise<InvocationRow | undefined> {
-  // Both counts read the partial index of what is unfinished, which the limits themselves keep small.
-  const [found] = await rows<{ own: number; city: number } & (InvocationRow | { id: null })>(
-    db,
-    `select own, city, known.*
-     from (select count(*) own from secondme_invocations where user_id = :userId and status in ('queued', 'running')) o
-     cross join (select count(*) city from secondme_invocations where status in ('queued', 'running')) c
-     left join (
-       select ${COLUMNS} from secondme_invocations where user_id = :userId and idempotency_key = :key
-     ) known on true`,
-    { userId, key: key ?? null } as never,
-  );
-  const { own, city, ...known } = found!;
-  if (known.id !== null) {
-    if (known.prompt === prompt) return known;
-    throw new AppError('idempotency_mismatch', 'This key was first used with another prompt.');
-  }
-  if (own >= ACTIVE_MAX) {
-    const message = 'At most 2 of your invocations may run and 10 wait; try again when one is done.';
-    throw new AppError('rate_limited', message, { retryAfterMs: 2_000 });
-  }
-  if (city >= CITY_ACTIVE_MAX) {
-    const message = 'Very many citizens are asking right now; try again shortly.';
-    throw new AppError('rate_limited', message, { retryAfterMs: 5_000 });
-  }
-  return undefined;
-}
-
-async function insertInvocation(trx: Db, given: NewInvocation): Promise<InvocationRow> {
-  const { key = null, ...values } = given;
-  const [created] = await rows<InvocationRow>(
-    trx,
-    `with begun as (
-       insert into secondme_sessions (id, user_id) values (:sessionId, :userId)
-       on conflict (user_id) do nothing returning id
-     ), session as (
-       select id from begun union all select id from secondme_sessions where user_id = :userId
-     ), created as (
-       insert into secondme_invocations (id, user_id, session_id, idempotency_key, prompt, status)
-       select :id, :userId, id, :key::text, :prompt, 'queued' from session
-       returning ${COLUMNS}, session_id
-     ), said as (
-       insert into secondme_messages (id, session_id, user_id, role, content, invocation_id)
-       select :messageId, session_id, user_id, 'user', prompt, id from created
-     )
-     select ${COLUMNS} from created`,
-    { ...values, key } as never,
-  );
-  return created!;
+/** createInvocation for many who ask at once. */
+export function createCreation(db: Db): (given: NewInvocation) => Promise<InvocationRow> {
+  const create = createShared((given: NewInvocation[], patient) => createAll(db, given, patient));
+  return async (given) => invocationOf(given, await create(given));
 }
 
 /** An invocation; with `userId`, only if it is that user's. */

@@ -14,7 +14,7 @@ import type { SecondMeNews } from './second-me.news.ts';
 import {
   cancelInvocation,
   clearHistory,
-  createInvocation,
+  createCreation,
   findFinished,
   findInvocation,
   readHistory,
@@ -85,6 +85,7 @@ export function createSecondMe({
   const waits = createWaits({ news, log, pollMs, findFinished: (ids) => findFinished(db, ids) });
 
   const inLine = createLine(LINE_MAX);
+  const create = createCreation(db);
 
   return {
     /**
@@ -98,9 +99,7 @@ export function createSecondMe({
       key?: string,
     ): Promise<{ invocation: Invocation; hinted: boolean }> {
       const ids = { id: newId('sminv'), messageId: newId('smmsg'), sessionId: newId('smsess') };
-      const row = await inLine(caller.id, () => {
-        return createInvocation(db, { ...ids, userId: caller.id, key, prompt });
-      });
+      const row = await inLine(caller.id, () => create({ ...ids, userId: caller.id, key, prompt }));
       if (row.status !== 'queued') return { invocation: view(row), hinted: true };
       const hinted = await enqueue('secondme.invoke', { invocation_id: row.id }, { jobId: row.id }).then(
         () => true,

@@ -4,8 +4,9 @@
  * A claim takes the next attempt number, which is its fence: nothing is stored for an attempt that is not the last.
  */
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 import { lockUser, RUNNING_MAX } from './second-me.repo.ts';
+import { createShared } from './shared.ts';
 
 const CONTEXT_MESSAGES = 10;
 /** Workers that an invocation may cost before it is dead. */
@@ -51,78 +52,57 @@ interface ClaimOptions {
   suspects: boolean;
 }
 
+type Claimed = Omit<Claim, 'id' | 'user_id'> & {
+  outcome: 'claimed' | 'dead' | 'suspect' | 'nothing' | 'busy';
+  owner: string;
+  crashes: number;
+  context: ContextMessage[];
+};
+
+/** Migration 0009; without `patient`, `busy` where another transaction has the user's lock. */
+const claimAll = (db: Db, given: ({ id: string } & ClaimOptions)[], patient: boolean) =>
+  prepared<Claimed>(
+    db,
+    'secondme_claim',
+    `select c.outcome, c.owner, c.prompt, c.attempt, c.crashes, c.context
+     from unnest($1::text[], $2::integer[], $3::boolean[]) with ordinality g(id, lease_ms, suspects, ord)
+     cross join lateral secondme_claim(id, lease_ms, suspects, $4, $5, $6, $7, $8) c order by g.ord`,
+    [
+      given.map(({ id }) => id),
+      given.map(({ leaseMs }) => leaseMs),
+      given.map(({ suspects }) => suspects),
+      RUNNING_MAX,
+      SUSPECT_CRASHES,
+      CRASHES_MAX,
+      CONTEXT_MESSAGES,
+      patient,
+    ],
+  );
+
+function takenOf(id: string, claimed: Claimed): Taken | undefined {
+  const { outcome, owner: user_id, prompt, attempt, crashes, context } = claimed;
+  if (outcome === 'claimed') return { kind: outcome, claim: { id, user_id, prompt, attempt }, context };
+  if (outcome === 'dead') return { kind: outcome, id, user_id, crashes };
+  if (outcome === 'suspect') return { kind: outcome };
+  return undefined;
+}
+
 /**
  * Takes an invocation that is queued, or whose worker has let its lease run out, for `leaseMs`; one that has cost
  * CRASHES_MAX workers is buried instead.
  * Undefined when there is nothing to do: it has finished, somebody else has it, or the user has two running.
  */
-export function claimInvocation(db: Db, id: string, options: ClaimOptions): Promise<Taken | undefined> {
-  const { leaseMs, suspects } = options;
-  return db.transaction(async (trx) => {
-    const [owner] = await rows<{ user_id: string }>(
-      trx,
-      'select user_id from secondme_invocations where id = ?',
-      [id],
-    );
-    if (!owner) return undefined;
-    await lockUser(trx, owner.user_id);
-    const [found] = await rows<{ crashes: number }>(
-      trx,
-      `select crashes + (status = 'running')::integer crashes
-       from secondme_invocations i
-       where id = ? and (
-         status = 'running' and lease_until < clock_timestamp() or
-         status = 'queued' and ? > (
-           select count(*) from secondme_invocations o where o.user_id = i.user_id and o.status = 'running'
-         )
-       ) for update of i`,
-      [id, RUNNING_MAX],
-    );
-    if (!found) return undefined;
-    const { crashes } = found;
-    if (crashes >= CRASHES_MAX) {
-      await bury(trx, id, crashes);
-      return { kind: 'dead', id, user_id: owner.user_id, crashes };
-    }
-    if (crashes >= SUSPECT_CRASHES && !suspects) return { kind: 'suspect' };
-    const [claim] = await rows<Claim & { session_id: string | null }>(
-      trx,
-      `update secondme_invocations set status = 'running', attempt = attempt + 1, crashes = ?,
-         lease_until = clock_timestamp() + make_interval(secs => ?)
-       where id = ? returning id, user_id, session_id, prompt, attempt`,
-      [crashes, leaseMs / 1000, id],
-    );
-    const { session_id, ...taken } = claim!;
-    return { kind: 'claimed', claim: taken, context: await readContext(trx, session_id, id) };
-  });
+export async function claimInvocation(db: Db, id: string, options: ClaimOptions): Promise<Taken | undefined> {
+  const [claimed] = await claimAll(db, [{ id, ...options }], true);
+  return takenOf(id, claimed!);
 }
 
-/** Ends an invocation as poison: failed for its user, dead for the operators; whoever still works on it is fenced off. */
-async function bury(trx: Db, id: string, crashes: number): Promise<void> {
-  await trx.raw(
-    `update secondme_invocations set status = 'failed', attempt = attempt + 1, crashes = ?, error = 'poison',
-       lease_until = null, finished_at = now(), died_at = now()
-     where id = ?`,
-    [crashes, id],
+/** claimInvocation for many that are due at once. */
+export function createClaims(db: Db): (id: string, options: ClaimOptions) => Promise<Taken | undefined> {
+  const claim = createShared((given: ({ id: string } & ClaimOptions)[], patient) =>
+    claimAll(db, given, patient),
   );
-  await dropMessages(trx, id);
-}
-
-/** What failed leaves the conversation. */
-const dropMessages = (trx: Db, id: string) =>
-  trx.raw('delete from secondme_messages where invocation_id = ?', [id]);
-
-/** The last messages before the prompt, oldest first. */
-function readContext(db: Db, sessionId: string | null, id: string): Promise<ContextMessage[]> {
-  return rows<ContextMessage>(
-    db,
-    `select role, content from (
-       select n, role, content from secondme_messages
-       where session_id = ? and n < (select n from secondme_messages where invocation_id = ? and role = 'user')
-       order by n desc limit ?
-     ) last order by n`,
-    [sessionId as string, id, CONTEXT_MESSAGES],
-  );
+  return async (id, options) => takenOf(id, await claim({ id, ...options }));
 }
 
 /** Holds the claim for another `leaseMs`; false when it is no longer this attempt's. */
@@ -150,46 +130,77 @@ export function releaseInvocation(db: Db, { id, user_id, attempt }: Claim): Prom
   });
 }
 
+/** An attempt and how it ended. */
+interface End {
+  claim: Claim;
+  outcome: Outcome;
+  /** The id of the reply in the conversation. */
+  messageId: string;
+}
+
+/** What became of an end. */
+export interface Finished {
+  /** False when the claim was no longer this attempt's: then nothing is stored. */
+  stored: boolean;
+  /** The user's invocation that has waited longest. */
+  next: string | undefined;
+}
+
+interface FinishedRow {
+  outcome: 'done' | 'refused' | 'busy';
+  next_id: string | null;
+}
+
+/** Migration 0009; without `patient`, `busy` where another transaction has the user's lock. */
+const finishAll = (db: Db, ends: End[], patient: boolean) =>
+  prepared<FinishedRow>(
+    db,
+    'secondme_finish',
+    `select f.outcome, f.next_id
+     from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::integer[],
+       $8::boolean[], $9::text[], $10::text[]) with ordinality
+       g(id, user_id, attempt, status, reply, tokens_used, latency_ms, fallback, error, message_id, ord)
+     cross join lateral secondme_finish(
+       id, user_id, attempt, status, reply, tokens_used, latency_ms, fallback, error, message_id, $11) f
+     order by g.ord`,
+    [
+      ends.map(({ claim }) => claim.id),
+      ends.map(({ claim }) => claim.user_id),
+      ends.map(({ claim }) => claim.attempt),
+      ends.map(({ outcome }) => outcome.status),
+      ends.map(({ outcome }) => outcome.reply),
+      ends.map(({ outcome }) => outcome.tokens_used),
+      ends.map(({ outcome }) => outcome.latency_ms),
+      ends.map(({ outcome }) => outcome.fallback),
+      ends.map(({ outcome }) => outcome.error),
+      ends.map(({ messageId }) => messageId),
+      patient,
+    ],
+  );
+
+const finishedOf = ({ outcome, next_id }: FinishedRow): Finished => ({
+  stored: outcome === 'done',
+  next: next_id ?? undefined,
+});
+
 /**
  * Stores how the invocation ended, and the reply in the conversation if that still goes on; a failed one's prompt
- * leaves the conversation. False when the claim is no longer this attempt's: then nothing is stored.
- * May be repeated after an unknown outcome.
+ * leaves the conversation. May be repeated after an unknown outcome.
  */
-export function finishInvocation(
+export async function finishInvocation(
   db: Db,
-  { id, user_id, attempt }: Claim,
+  claim: Claim,
   outcome: Outcome,
   messageId: string,
-): Promise<boolean> {
-  const { status, reply, tokens_used, latency_ms, fallback, error } = outcome;
-  return db.transaction(async (trx) => {
-    await lockUser(trx, user_id);
-    const [mine] = await rows<{ status: string; finished: boolean }>(
-      trx,
-      `select status, finished_at is not null finished from secondme_invocations where id = ? and attempt = ?`,
-      [id, attempt],
-    );
-    // An earlier try of this very call was committed and its answer lost.
-    if (mine?.finished && mine.status === status) return true;
-    if (mine?.status !== 'running') return false;
-    await trx.raw(
-      `update secondme_invocations set status = :status, reply = :reply, tokens_used = :tokens_used,
-         latency_ms = :latency_ms, fallback = :fallback, error = :error, lease_until = null, finished_at = now()
-       where id = :id`,
-      { id, status, reply, tokens_used, latency_ms, fallback, error } as never,
-    );
-    if (status === 'succeeded') {
-      await trx.raw(
-        `insert into secondme_messages (id, session_id, user_id, role, content, invocation_id)
-         select ?, session_id, user_id, 'assistant', reply, id
-         from secondme_invocations where id = ? and session_id is not null`,
-        [messageId, id],
-      );
-    } else {
-      await dropMessages(trx, id);
-    }
-    return true;
-  });
+): Promise<Finished> {
+  const [finished] = await finishAll(db, [{ claim, outcome, messageId }], true);
+  return finishedOf(finished!);
+}
+
+/** finishInvocation for many that end at once. */
+export function createEnds(db: Db): (claim: Claim, outcome: Outcome, messageId: string) => Promise<Finished> {
+  const finish = createShared((ends: End[], patient) => finishAll(db, ends, patient));
+  return async (claim, outcome, messageId) => finishedOf(await finish({ claim, outcome, messageId }));
 }
 
 /** The user's invocation that has waited longest. */

@@ -94,9 +94,9 @@ export const BROKEN_BUILDS: BrokenBuild[] = [
     breaks: 'I10',
     patches: [
       {
-        file: 'src/second-me/work.repo.js',
-        find: 'from secondme_invocations where id = ? and attempt = ?`, [id, attempt]);',
-        replace: 'from secondme_invocations where id = ?`, [id]);',
+        file: 'migrations/0009_second_me.js',
+        find: 'where i.id = given and i.attempt = fence;',
+        replace: 'where i.id = given;',
       },
       {
         file: 'src/second-me/second-me.job.js',

@@ -105,7 +105,7 @@ describe('an invocation that kills its workers', () => {
     // Whatever the workers of the first life still have to say is void.
     for (const attempt of [1, 2, 3, 4]) {
       const claim = { id, user_id: ALICE, prompt: 'a secret', attempt };
-      expect(await finishInvocation(db, claim, STALE, newId('smmsg'))).toBe(false);
+      expect((await finishInvocation(db, claim, STALE, newId('smmsg'))).stored).toBe(false);
     }
     await agents.release();
     const again = await alice(

@@ -629,11 +629,12 @@ describe('when workers die', () => {
     expect(await finished(id)).toMatchObject({ status: 'succeeded', attempt: 2, reply: 'Echo: x' });
     const outcome = { reply: 'stale', tokens_used: 1, latency_ms: 1, fallback: false, error: null };
     expect(
-      await finishInvocation(db, { ...claim, attempt: 3 }, { status: 'failed', ...outcome }, newId('smmsg')),
+      (await finishInvocation(db, { ...claim, attempt: 3 }, { status: 'failed', ...outcome }, newId('smmsg')))
+        .stored,
     ).toBe(false);
-    expect(await finishInvocation(db, claim, { status: 'succeeded', ...outcome }, newId('smmsg'))).toBe(
-      false,
-    );
+    expect(
+      (await finishInvocation(db, claim, { status: 'succeeded', ...outcome }, newId('smmsg'))).stored,
+    ).toBe(false);
     expect(await invocation(id)).toMatchObject({ reply: 'Echo: x' });
     expect(await messagesOf(ALICE)).toEqual(['user: x', 'assistant: Echo: x']);
   });
@@ -649,11 +650,17 @@ describe('when workers die', () => {
       fallback: false,
       error: null,
     };
-    expect(await finishInvocation(db, first, { ...outcome, reply: 'stale' }, newId('smmsg'))).toBe(false);
+    expect((await finishInvocation(db, first, { ...outcome, reply: 'stale' }, newId('smmsg'))).stored).toBe(
+      false,
+    );
     expect(await invocation(id)).toMatchObject({ status: 'running', reply: null });
-    expect(await finishInvocation(db, second, { ...outcome, reply: 'good' }, newId('smmsg'))).toBe(true);
+    expect((await finishInvocation(db, second, { ...outcome, reply: 'good' }, newId('smmsg'))).stored).toBe(
+      true,
+    );
     // A repeat after a lost answer is not an error, and stores nothing twice.
-    expect(await finishInvocation(db, second, { ...outcome, reply: 'good' }, newId('smmsg'))).toBe(true);
+    expect((await finishInvocation(db, second, { ...outcome, reply: 'good' }, newId('smmsg'))).stored).toBe(
+      true,
+    );
     expect(await messagesOf(ALICE)).toEqual(['user: x', 'assistant: good']);
   });
 
