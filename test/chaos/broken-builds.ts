@@ -32,13 +32,15 @@ export const BROKEN_BUILDS: BrokenBuild[] = [
     patches: [
       {
         file: 'src/room-log/writer.js',
-        find: 'const appended = await appendBatch(db,',
-        replace: 'const trx = await db.transaction(); const appended = await appendBatch(trx,',
+        find: 'const results = await store(creations, changes);',
+        replace:
+          'const trx = await db.transaction();' +
+          'const results = (await appendBatch(trx, creations, changes)).sort((a, b) => a.ord - b.ord);',
       },
       {
         file: 'src/room-log/writer.js',
-        find: 'onCommitted(changed.sort(',
-        replace: 'await sleep(300); await trx.commit().catch(() => {}); onCommitted(changed.sort(',
+        find: 'onCommitted(changed.map(',
+        replace: 'await sleep(300); await trx.commit().catch(() => {}); onCommitted(changed.map(',
       },
     ],
   },
