@@ -24,7 +24,15 @@ export const JOBS = {
     attempts: 5,
     backoffMs: 500,
   },
-  'feed.fanout': { data: z.object({ room_id: RoomId }), concurrency: 4, attempts: 5, backoffMs: 500 },
+  'feed.fanout': {
+    // One room a job is what earlier nodes added.
+    data: z
+      .union([z.object({ room_ids: z.array(RoomId) }), z.object({ room_id: RoomId })])
+      .transform((given) => ({ room_ids: 'room_id' in given ? [given.room_id] : given.room_ids })),
+    concurrency: 4,
+    attempts: 5,
+    backoffMs: 500,
+  },
 } as const satisfies Record<string, Job>;
 
 export type JobName = keyof typeof JOBS;

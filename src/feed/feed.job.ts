@@ -1,4 +1,4 @@
-/** The job `feed.fanout`: writes a room's new events to the timelines of its members. */
+/** The job `feed.fanout`: writes the new events of rooms to the timelines of their members. */
 import type { Db } from '../platform/db.ts';
 import type { Logger } from '../platform/logger.ts';
 import { fanOutBatch } from './timelines.repo.ts';
@@ -18,9 +18,12 @@ interface FeedJobDeps {
  */
 export function createFeedJob({ db, log, bounds }: FeedJobDeps) {
   const limits = { ...BOUNDS, ...bounds };
-  return async ({ room_id }: { room_id: string }): Promise<void> => {
-    let batches = 1;
-    while (await fanOutBatch(db, room_id, limits)) batches++;
-    log.debug({ room_id, batches }, 'timelines are filled');
+  return async ({ room_ids }: { room_ids: string[] }): Promise<void> => {
+    let batches = 0;
+    for (const room_id of room_ids) {
+      do batches++;
+      while (await fanOutBatch(db, room_id, limits));
+    }
+    log.debug({ rooms: room_ids.length, batches }, 'timelines are filled');
   };
 }

@@ -1,5 +1,5 @@
 /** The feed: pages of the city's and of one's own, and the hints that keep timelines filled. */
-import { LRUCache } from 'lru-cache';
+import { randomUUID } from 'node:crypto';
 import type { Caller } from '../auth/caller.ts';
 import type { FeedEvent, ListFeed } from '../contract/feed.ts';
 import type { Enqueue } from '../jobs.ts';
@@ -12,7 +12,8 @@ import type { RoomCreated } from './feed.repo.ts';
 import { listMine } from './timelines.repo.ts';
 
 const FAN_OUT_DELAY_MS = 1_000;
-const HINTED_ROOMS_MAX = 50_000;
+/** In one job; the rooms of a larger city take turns among workers. */
+const ROOMS_MAX = 500;
 
 interface FeedDeps {
   db: Db;
@@ -26,8 +27,21 @@ interface FeedDeps {
 export type Feed = ReturnType<typeof createFeed>;
 
 export function createFeed({ db, log, newId, enqueue, nudge }: FeedDeps) {
-  // A room that was hinted at has a job that runs after the delay, and that job finds what comes until then.
-  const hinted = new LRUCache<string, true>({ max: HINTED_ROOMS_MAX, ttl: FAN_OUT_DELAY_MS });
+  /** Rooms with new events since the last job. */
+  const hinted = new Set<string>();
+
+  const fanOut = () => {
+    const rooms = [...hinted];
+    hinted.clear();
+    for (let from = 0; from < rooms.length; from += ROOMS_MAX) {
+      const room_ids = rooms.slice(from, from + ROOMS_MAX);
+      enqueue('feed.fanout', { room_ids }, { jobId: `feed.fanout-${randomUUID()}` }).catch(
+        (error: unknown) => {
+          log.debug({ err: error, rooms: room_ids.length }, 'a fan-out was not queued');
+        },
+      );
+    }
+  };
 
   return {
     /**
@@ -61,18 +75,12 @@ export function createFeed({ db, log, newId, enqueue, nudge }: FeedDeps) {
     },
 
     /**
-     * Says that rooms have new events: at most about one job a second for each follows. Returns at once; a hint that
+     * Says that rooms have new events: a job a second for all of them together follows. Returns at once; a hint that
      * is lost costs nothing but a little work for readers.
      */
     hint(roomIds: Iterable<string>): void {
-      for (const roomId of roomIds) {
-        if (hinted.has(roomId)) continue;
-        hinted.set(roomId, true);
-        const options = { jobId: `feed.fanout-${roomId}`, delay: FAN_OUT_DELAY_MS };
-        enqueue('feed.fanout', { room_id: roomId }, options).catch((error: unknown) => {
-          log.debug({ err: error, room_id: roomId }, 'a fan-out was not queued');
-        });
-      }
+      if (hinted.size === 0) setTimeout(fanOut, FAN_OUT_DELAY_MS).unref();
+      for (const roomId of roomIds) hinted.add(roomId);
     },
   };
 }

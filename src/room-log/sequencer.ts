@@ -2,9 +2,9 @@
  * Ordered delivery: this node owes every room that has a subscriber here the room's log, in order, each change once.
  *
  * For each occupied room a cursor says which change was delivered last. News of a commit carries the change: the next
- * number is delivered at once, an old one is dropped, a gap is read from the database first. Once a second the
- * cursors are compared with the heads of their rooms, which finds a lost last message. A change that a later one to
- * the same message has replaced exists nowhere any more and is skipped.
+ * number is delivered at once, an old one is dropped, a gap that does not fill by itself is read from the database
+ * first. Once a second the cursors are compared with the heads of their rooms, which finds a lost last message. A
+ * change that a later one to the same message has replaced exists nowhere any more and is skipped.
  */
 import type { RoomCursor } from '../contract/inspect.ts';
 import type { Message } from '../contract/messages.ts';
@@ -21,6 +21,8 @@ import { createRecall } from './recall.ts';
 
 const PAGE = 500;
 const EARLY_MAX = 2_000;
+/** News of two nodes cross, so that a gap usually fills by itself: one that lasts for so long is read. */
+const GAP_MS = 20;
 const NEWS_MAX = 64;
 const NEWS = 'room-log';
 /** Where a cursor stands until its room's head is read: everything waits in `early`. */
@@ -42,6 +44,8 @@ interface Cursor {
   /** Changes that came before their turn. */
   readonly early: Map<number, Message>;
   catchingUp: Promise<void> | undefined;
+  /** Set while a gap has time to fill. */
+  gap: NodeJS.Timeout | undefined;
   /** While a catch-up is under way: the newest message before it, and those delivered since. */
   behind: { seenSeq: number; delivered: Set<string> } | undefined;
   /** For each join under way what was delivered since it began, for it to splice. */
@@ -134,6 +138,16 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     });
   };
 
+  const awaitMissing = (cursor: Cursor) => {
+    const missing = cursor.delivered + 1;
+    cursor.gap ??= setTimeout(() => {
+      cursor.gap = undefined;
+      if (cursors.get(cursor.roomId) !== cursor) return;
+      if (cursor.delivered < missing) catchUpSoon(cursor);
+      else if (cursor.early.size > 0) awaitMissing(cursor);
+    }, GAP_MS);
+  };
+
   const accept = (message: Message, source: Source) => {
     const cursor = cursors.get(message.room_id);
     if (!cursor || message.change_seq <= cursor.delivered) return;
@@ -145,7 +159,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     }
     if (cursor.early.size >= EARLY_MAX) cursor.early.clear();
     cursor.early.set(message.change_seq, message);
-    if (cursor.delivered !== NOWHERE) catchUpSoon(cursor);
+    if (cursor.delivered !== NOWHERE) awaitMissing(cursor);
   };
 
   const open = (roomId: string): Cursor => {
@@ -159,6 +173,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       wanted: NOWHERE,
       early: new Map(),
       catchingUp: undefined,
+      gap: undefined,
       behind: undefined,
       joins: new Set(),
     };
@@ -288,6 +303,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     },
 
     async stop(): Promise<void> {
+      for (const { gap } of cursors.values()) clearTimeout(gap);
       await endPolling?.();
     },
   };

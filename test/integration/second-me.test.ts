@@ -758,7 +758,7 @@ describe('when hints are lost', () => {
     const producer = createProducer(proxy.url, JOB_NAMES, log);
     ends.push(() => producer.close());
     const enqueue = createEnqueue(producer);
-    const add = () => enqueue('feed.fanout', { room_id: 'room_city_x' }, { jobId: 'x' });
+    const add = () => enqueue('feed.fanout', { room_ids: ['room_city_x'] }, { jobId: 'x' });
     await expect(add()).rejects.toThrow();
     proxy.heal();
     await until(
