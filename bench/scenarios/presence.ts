@@ -16,14 +16,12 @@ const SIZES = {
 };
 const WATCHED_BY_ONE = 500;
 const MORE = 4;
-/** The node's own pings, the same for both servers: a setting of the transport and not of presence. */
-const PING_MS = '10000';
 
 type Size = (typeof SIZES)['full'];
 
 /** A node with everybody connected, quiet again. */
 async function gather({ server, size: scale, services }: RunContext, size: Size) {
-  const cluster = await services.start(server, { env: { PING_MS } });
+  const cluster = await services.start(server);
   const [node] = cluster.nodes;
   const { url } = node!;
   const ids = Array.from({ length: size.users }, (_, i) => userId(i));

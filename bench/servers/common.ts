@@ -52,8 +52,10 @@ export async function verify(token: unknown): Promise<User> {
 export function createIo(redis: Redis) {
   const io = new Server({
     adapter: createAdapter(redis, redis.duplicate()),
-    // As often as the city where ten thousand idle connections would otherwise be compared by it.
-    ...(process.env.PING_MS ? { pingInterval: Number(process.env.PING_MS) } : {}),
+    // As the city: how often idle connections are asked is a setting of the transport, and what it costs is on every
+    // server's account.
+    pingInterval: 10_000,
+    pingTimeout: 10_000,
   });
   for (const namespace of ['/rooms', '/presence']) {
     io.of(namespace).use((socket, next) => {
