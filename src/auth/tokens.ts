@@ -84,6 +84,14 @@ export function createTokens({ key, issuer, audience }: TokenSettings) {
     }
   };
 
+  const checking = new Map<string, Promise<Caller>>();
+  /** Both namespaces of a connection ask at once. */
+  const checkOnce = (token: string): Promise<Caller> => {
+    const asked = checking.get(token) ?? check(token).finally(() => checking.delete(token));
+    checking.set(token, asked);
+    return asked;
+  };
+
   return {
     /**
      * The caller behind `token`.
@@ -94,7 +102,7 @@ export function createTokens({ key, issuer, audience }: TokenSettings) {
         throw new AppError('unauthenticated', 'A token is needed.');
       }
       const known = verified?.get(token);
-      const caller = known ?? (await check(token));
+      const caller = known ?? (await checkOnce(token));
       if (caller.expiresAt <= Date.now()) throw expired();
       if (!known) verified?.set(token, caller);
       return caller;

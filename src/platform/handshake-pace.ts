@@ -8,12 +8,15 @@ import type { Metrics } from './metrics.ts';
 const TURN_MS = 16;
 /**
  * How many a turn. What a handshake costs, its joins included, comes after it, and differs; the event loop itself says
- * what it can bear. While turns come on time each lets in one more than the last, and half as many after a late one.
+ * what it can bear. While some wait and turns come on time, each lets in one more than the last; half as many after a
+ * late one.
  */
 const LEAST = 2;
 const MOST = 64;
 const ON_TIME_MS = 10;
 const LATE_MS = 30;
+/** For so long what the loop bore a moment ago counts as what it bears. */
+const KEPT_MS = 1_000;
 /** Four seconds' worth at the least pace; a client gives up on a handshake after 20 s. */
 const LINE_MAX = 500;
 const RETRY_AFTER_S = 2;
@@ -59,9 +62,8 @@ export function createHandshakePace(
   const turn = () => {
     timer = undefined;
     const late = performance.now() - turnAt;
-    if (line.size === 0) pace = least;
-    else if (late > LATE_MS) pace = Math.max(least, Math.floor(pace / 2));
-    else if (late < ON_TIME_MS) pace = Math.min(MOST, pace + 1);
+    if (late > LATE_MS) pace = Math.max(least, Math.floor(pace / 2));
+    else if (late < ON_TIME_MS && line.size > 0) pace = Math.min(MOST, pace + 1);
     left = pace;
     for (const enter of line) {
       if (left === 0) break;
@@ -87,6 +89,7 @@ export function createHandshakePace(
   return (request: IncomingMessage, response: unknown, next: () => void): void => {
     const { sid } = (request as unknown as { _query: { sid?: string } })._query;
     if (sid) return next();
+    if (!timer && performance.now() - turnAt > KEPT_MS) left = pace = least;
     if (left > 0 && line.size === 0) return admit(next);
     if (line.size < lineMax) return wait(request, next);
     handshakes.inc({ outcome: 'refused' });

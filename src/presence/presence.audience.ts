@@ -1,5 +1,6 @@
 /**
- * Who is told what: changes in windows of 250 ms, counts at most once a second, snapshots for those who come.
+ * Who is told what: changes in windows of 250 ms, counts at most once a second, snapshots for those who come. Past
+ * 2,000 connections a node tells counts less often, since in a large city they change every second.
  *
  * A socket is in the city's audience, or in those of the users and rooms that it named. All of the city gets one
  * packet a window; sockets that name people, and those that were shown something newer than the rest within the
@@ -16,6 +17,8 @@ export const roomAudience = (roomId: string) => `presence:in:${roomId}`;
 /** Milliseconds. */
 const WINDOW_MS = 250;
 const COUNT_MS = 1_000;
+const COUNT_LATEST_MS = 5_000;
+const COUNTS_PER_S = 2_000;
 /** Those who come together share one snapshot. */
 const WELCOME_MS = 20;
 const SHOWN_MS = 2_000;
@@ -39,6 +42,8 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
   let largeAt = 0;
   let counted: PresenceCount = { online: 0, away: 0 };
   let countedAt = -Infinity;
+  /** When anybody was told the numbers last; `countedAt`: everybody. */
+  let toldAt = -Infinity;
   const timers: Partial<Record<'flush' | 'count' | 'welcome', NodeJS.Timeout>> = {};
   let stopped = false;
 
@@ -113,12 +118,17 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
     const { online, away } = view.counts();
     const changed = online !== counted.online || away !== counted.away;
     if (!changed && uncounted.length === 0) return;
-    if (now - countedAt < COUNT_MS) return later('count', COUNT_MS - (now - countedAt), count);
-    const target = changed ? local : local.to(uncounted);
-    target.emit('presence.count', { online, away });
+    if (now - toldAt < COUNT_MS) return later('count', COUNT_MS - (now - toldAt), count);
+    const everyMs = Math.min(COUNT_LATEST_MS, (namespace.sockets.size / COUNTS_PER_S) * 1_000);
+    const everybody = changed && now - countedAt >= everyMs;
+    if (!everybody) later('count', COUNT_MS, count);
+    if (!everybody && uncounted.length === 0) return;
+    (everybody ? local : local.to(uncounted)).emit('presence.count', { online, away });
+    toldAt = now;
+    uncounted = [];
+    if (!everybody) return;
     counted = { online, away };
     countedAt = now;
-    uncounted = [];
   };
 
   /** Notes that sockets know how these users stand now, announced or not. */

@@ -1,4 +1,6 @@
 /** The /presence connections of this node: each has a lease in Redis, and is kept here to be registered again. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createBatcher } from '../platform/batcher.ts';
 import { isTemporary } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { NodeLease } from './node-lease.ts';
@@ -6,6 +8,9 @@ import { createPace } from './pace.ts';
 import * as store from './presence.store.ts';
 import type { News } from './presence.store.ts';
 import type { ScriptCalls } from './scripts.ts';
+
+/** Heartbeats that change nothing share a call with those that come so soon after them. */
+const GATHER_MS = 20;
 
 interface Held {
   userId: string;
@@ -73,8 +78,18 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     });
   });
 
+  /** Renews connections as they stand by then: one that has ended meanwhile must not come back. */
+  const renew = async (socketIds: string[]) => {
+    for (let from = 0; from < socketIds.length; from += store.BATCH) {
+      const leases = socketIds.slice(from, from + store.BATCH).flatMap(leaseOf);
+      if (leases.length > 0) announce(await store.touch(scripts, lease.run, leases));
+    }
+    return [];
+  };
+  const renewTogether = createBatcher(renew, (task) => sleep(GATHER_MS).then(task));
+
   /** Tells Redis how a connection stands. */
-  const settle = async (socketId: string, userId: string) => {
+  const settle = async (socketId: string, userId: string, isRenewal = false) => {
     const known = held.get(socketId);
     if (!known) return end(socketId, userId, 0);
     try {
@@ -83,8 +98,8 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
         missed = true;
         return await lease.renew();
       }
-      const fresh = { userId, connection: socketId, status: known.status, remainingMs: timings.ttlMs };
-      announce(await store.touch(scripts, lease.run, fresh));
+      if (isRenewal) await renewTogether('', socketId);
+      else await renew([socketId]);
     } catch (error) {
       missed = true;
       throw error;
@@ -93,13 +108,15 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
 
   return {
     /**
-     * Counts a connection for another TTL, in one script call; one that flaps is counted as it stands once a second.
+     * Counts a connection for another TTL, in one script call, which a renewal shares with others; one that flaps is
+     * counted as it stands once a second.
      * @throws the Redis error; the connection is registered when Redis is back
      */
     async hold(socketId: string, userId: string, status: 'online' | 'away'): Promise<void> {
+      const isRenewal = held.get(socketId)?.status === status;
       held.set(socketId, { userId, status, heardAt: performance.now() });
       ended.delete(socketId);
-      await pace.run(socketId, () => settle(socketId, userId));
+      await pace.run(socketId, () => settle(socketId, userId, isRenewal));
     },
 
     /** The connection is closed: it counts for the grace, in case its client comes back. */

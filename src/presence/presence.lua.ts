@@ -115,8 +115,8 @@ const ANSWER = `return { epoch, changes }`;
 /** Lua by command name; the arguments and answers are those of `ScriptCalls`. */
 export const SCRIPTS = {
   cityTouch: `${CLOCK}${LOG}${SETTLE}
-    hold(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]))
-    settle(ARGV[1], true)
+    for i = 2, #ARGV, 4 do hold(ARGV[i], ARGV[i + 1], ARGV[1], ARGV[i + 2], tonumber(ARGV[i + 3])) end
+    for i = 2, #ARGV, 4 do settle(ARGV[i], true) end
     ${ANSWER}`,
 
   cityRegister: `${CLOCK}${LOG}${SETTLE}

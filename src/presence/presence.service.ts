@@ -217,7 +217,7 @@ export function createPresence(deps: PresenceDeps) {
       const changed: News =
         status === 'offline'
           ? await store.drop(scripts, userId, connection)
-          : await store.touch(scripts, '', { userId, connection, status, remainingMs: timings.ttlMs });
+          : await store.touch(scripts, '', [{ userId, connection, status, remainingMs: timings.ttlMs }]);
       news.announce(changed);
     },
 

@@ -54,24 +54,20 @@ const toNews = ([epoch, transitions]: RawNews): News => ({
   transitions: transitions.map(toTransition),
 });
 
-/** Renews a connection's lease for `ttlMs`; `run` is '' for a lease that belongs to no node. One call. */
-export async function touch(
-  scripts: ScriptCalls,
-  run: string,
-  { userId, connection, status, remainingMs }: ConnectionLease,
-): Promise<News> {
-  return toNews(await scripts.cityTouch(userId, connection, run, status, remainingMs));
+const args = (leases: ConnectionLease[]) =>
+  leases.flatMap(({ userId, connection, status, remainingMs }) => [userId, connection, status, remainingMs]);
+
+/**
+ * Renews the leases of a batch of connections whose clients were heard; `run` is '' for leases that belong to no
+ * node. One call.
+ */
+export async function touch(scripts: ScriptCalls, run: string, leases: ConnectionLease[]): Promise<News> {
+  return toNews(await scripts.cityTouch(run, ...args(leases)));
 }
 
 /** Registers a batch of what a node holds once more. */
 export async function register(scripts: ScriptCalls, run: string, leases: ConnectionLease[]): Promise<News> {
-  const args = leases.flatMap(({ userId, connection, status, remainingMs }) => [
-    userId,
-    connection,
-    status,
-    remainingMs,
-  ]);
-  return toNews(await scripts.cityRegister(run, ...args));
+  return toNews(await scripts.cityRegister(run, ...args(leases)));
 }
 
 /** Cuts the lease of a closed connection to the grace; the reaper ends it. */

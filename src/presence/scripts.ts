@@ -10,8 +10,8 @@ export type RawNews = [string, RawTransition[]];
 
 /** Times are milliseconds; a run is a node's id with the boot id of its start, '' for a lease of no node. */
 export interface ScriptCalls {
-  cityTouch(user: string, conn: string, run: string, status: string, ttlMs: number): Promise<RawNews>;
-  /** Any number of user, connection, status, remaining ms. */
+  /** Any number of user, connection, status, remaining ms; for both. */
+  cityTouch(run: string, ...leases: (string | number)[]): Promise<RawNews>;
   cityRegister(run: string, ...leases: (string | number)[]): Promise<RawNews>;
   cityClose(user: string, conn: string, graceMs: number): Promise<RawNews>;
   cityDrop(user: string, conn: string): Promise<RawNews>;

@@ -176,6 +176,28 @@ describe('statuses', () => {
     expect(seen.every((name) => name === 'evalsha' || name === 'eval')).toBe(true);
   });
 
+  it('shares one script call among heartbeats that come together', async () => {
+    const tabs = await Promise.all(Array.from({ length: 6 }, () => come(someone(), 1)));
+    const { commands } = city.nodes[1]!.redis;
+    let calls = 0;
+    const send = commands.sendCommand.bind(commands);
+    commands.sendCommand = ((command: { args: unknown[] }, ...rest: never[]) => {
+      if (command.args.some((arg) => tabs.some(({ raw }) => raw.id === String(arg)))) calls++;
+      return send(command as never, ...rest);
+    }) as typeof commands.sendCommand;
+    await Promise.all(tabs.map((tab) => tab.call('presence.heartbeat', {})));
+    commands.sendCommand = send;
+    expect(calls).toBeGreaterThan(0);
+    expect(calls).toBeLessThan(6);
+  });
+
+  it('does not bring back who went offline while the heartbeat waited for others', async () => {
+    const alice = someone();
+    const tab = await come(alice);
+    await Promise.all([tab.call('presence.heartbeat', {}), tab.call('presence.offline', {})]);
+    expect(await city.redis.exists(`presence:user:${alice}`)).toBe(0);
+  });
+
   it('announces no heartbeat, only transitions', async () => {
     const alice = someone();
     const tab = await come(alice);
