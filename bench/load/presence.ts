@@ -51,6 +51,8 @@ const CONVERGED_MS = 10_000;
 
 export function create({ users: given, watchers, leaveCity, intervalMs }: PresenceOptions) {
   const users: User[] = given.map((user) => ({ ...user, wire: undefined, goneSinceUs: 0 }));
+  /** Whose heartbeat is next; it goes on from window to window, or the second half would never be heard. */
+  let turn = 0;
   const gone: User[] = [];
   /** What the watchers were told last, by user. */
   const pictured = new Map<string, string>();
@@ -145,7 +147,7 @@ export function create({ users: given, watchers, leaveCity, intervalMs }: Presen
       let [beatsDue, leavesDue] = [0, 0];
       for (let now = began; now < endUs; now = nowUs()) {
         for (; beats && began + beatsDue * beatUs <= now; beatsDue++)
-          beat(users[beatsDue % users.length]!, began + beatsDue * beatUs);
+          beat(users[turn++ % users.length]!, began + beatsDue * beatUs);
         for (; began + (leavesDue + 1) * leaveUs <= now; leavesDue++) {
           // Spread over all users, and over the blocks of the watchers.
           const user = users[(leavesDue * 7_919) % users.length]!;

@@ -9,7 +9,7 @@ import * as store from './presence.store.ts';
 import type { News } from './presence.store.ts';
 import type { ScriptCalls } from './scripts.ts';
 
-/** Heartbeats that change nothing share a call with those that come so soon after them. */
+/** Connections that are counted share a call with those that come so soon after them. */
 const GATHER_MS = 20;
 
 interface Held {
@@ -80,6 +80,13 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
 
   /** Renews connections as they stand by then: one that has ended meanwhile must not come back. */
   const renew = async (socketIds: string[]) => {
+    // What a frozen node finds to read may come from clients that have gone: the renewal of its lease counts those who
+    // have not.
+    if (!lease.isFresh()) {
+      missed = true;
+      await lease.renew();
+      return [];
+    }
     for (let from = 0; from < socketIds.length; from += store.BATCH) {
       const leases = socketIds.slice(from, from + store.BATCH).flatMap(leaseOf);
       if (leases.length > 0) announce(await store.touch(scripts, lease.run, leases));
@@ -89,17 +96,11 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
   const renewTogether = createBatcher(renew, (task) => sleep(GATHER_MS).then(task));
 
   /** Tells Redis how a connection stands. */
-  const settle = async (socketId: string, userId: string, isRenewal = false) => {
+  const settle = async (socketId: string, userId: string) => {
     const known = held.get(socketId);
     if (!known) return end(socketId, userId, 0);
     try {
-      // What a frozen node finds to read may come from clients that have gone: the renewal counts those who have not.
-      if (!lease.isFresh()) {
-        missed = true;
-        return await lease.renew();
-      }
-      if (isRenewal) await renewTogether('', socketId);
-      else await renew([socketId]);
+      await renewTogether('', socketId);
     } catch (error) {
       missed = true;
       throw error;
@@ -108,15 +109,14 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
 
   return {
     /**
-     * Counts a connection for another TTL, in one script call, which a renewal shares with others; one that flaps is
-     * counted as it stands once a second.
+     * Counts a connection for another TTL, in a script call that it shares with others; one that flaps is counted as it
+     * stands once a second.
      * @throws the Redis error; the connection is registered when Redis is back
      */
     async hold(socketId: string, userId: string, status: 'online' | 'away'): Promise<void> {
-      const isRenewal = held.get(socketId)?.status === status;
       held.set(socketId, { userId, status, heardAt: performance.now() });
       ended.delete(socketId);
-      await pace.run(socketId, () => settle(socketId, userId, isRenewal));
+      await pace.run(socketId, () => settle(socketId, userId));
     },
 
     /** The connection is closed: it counts for the grace, in case its client comes back. */
