@@ -46,6 +46,11 @@ export function createMetrics() {
       labelNames: ['source'],
       registers,
     }),
+    catchUps: new Counter({
+      name: 'city_room_catch_ups_total',
+      help: "Times that a room's log was read because news of a change was missing",
+      registers,
+    }),
     snapshots: new Counter({
       name: 'city_room_snapshots_total',
       help: 'Reads of a room and a slice of its log; one serves everybody who asks for the same at the same time',

@@ -127,6 +127,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
   const catchUp = (cursor: Cursor): Promise<void> => {
     cursor.catchingUp ??= readMissing(cursor).finally(() => {
       cursor.catchingUp = undefined;
+      metrics.catchUps.inc();
     });
     return cursor.catchingUp;
   };
