@@ -1,4 +1,5 @@
 /** Verifies tokens, and signs them in development. */
+import { webcrypto } from 'node:crypto';
 import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
 import type { JWTPayload, JWTVerifyGetKey, CryptoKey } from 'jose';
 import { LRUCache } from 'lru-cache';
@@ -8,6 +9,8 @@ import { CallerId, isBlank } from '../contract/primitives.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Caller } from './caller.ts';
 import { readPublicKey } from './public-key.ts';
+
+const { subtle } = webcrypto;
 
 interface TokenSettings {
   key: TokenKey;
@@ -30,6 +33,10 @@ const END_OF_TIME_MS = 8.64e15;
 /** What jose throws when the key server, not the token, is at fault. */
 const KEY_SERVER_FAULTS = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
 
+/** Made once: jose would import bytes anew for every token. */
+const hmacKey = (secret: string, use: 'sign' | 'verify'): Promise<CryptoKey> =>
+  subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [use]);
+
 function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string[] } {
   if (key.kind === 'jwks') {
     return { key: createRemoteJWKSet(new URL(key.url)), algorithms: ASYMMETRIC };
@@ -38,8 +45,8 @@ function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string
     const { key: publicKey, algorithm } = readPublicKey(key.pem);
     return { key: async () => publicKey, algorithms: [algorithm] };
   }
-  const secret = new TextEncoder().encode(key.secret);
-  return { key: async () => secret, algorithms: ['HS256'] };
+  const secret = hmacKey(key.secret, 'verify');
+  return { key: () => secret, algorithms: ['HS256'] };
 }
 
 const expired = (cause?: unknown) => new AppError('unauthenticated', 'The token has expired.', { cause });
@@ -122,7 +129,7 @@ export function createTokens({ key, issuer, audience }: TokenSettings) {
         .setExpirationTime(expires);
       if (issuer !== undefined) jwt.setIssuer(issuer);
       if (audience !== undefined) jwt.setAudience(audience);
-      const token = await jwt.sign(new TextEncoder().encode(key.secret) as Uint8Array | CryptoKey);
+      const token = await jwt.sign(await hmacKey(key.secret, 'sign'));
       return { token, expires_at: new Date(expires * 1000).toISOString() };
     },
   };

@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
 import type { Socket } from 'node:net';
 
+/** An IPv4 address as a socket that listens for both kinds says it. */
+const MAPPED = /^::ffff:(?=\d+\.)/i;
 /** `1.2.3.4:5678` and `[::1]:5678`, as some proxies write them. */
 const WITH_PORT = /^(?:\[([^\]]+)\]|(\d+\.\d+\.\d+\.\d+))(?::\d+)?$/;
 
@@ -22,7 +24,7 @@ function groupsOf(ipv6: string): number[] {
  */
 export function normalAddress(address: string): string | undefined {
   const [, bracketed, dotted] = WITH_PORT.exec(address) ?? [];
-  const ip = (bracketed ?? dotted ?? address).replace(/%.*$/, '');
+  const ip = (bracketed ?? dotted ?? address).replace(/%.*$/, '').replace(MAPPED, '');
   if (isIPv4(ip)) return ip;
   if (isIP(ip) === 0) return undefined;
   const groups = groupsOf(ip);

@@ -1,13 +1,19 @@
 /** What the process counts, for /metrics. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
+/**
+ * How often the event loop's lag is looked at; what a loop reads that is never late. Looking every 10 ms took as much of
+ * an idle node as all of its timers together.
+ */
+const LOOP_LOOK_MS = 50;
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** A registry of its own for each node, so that several nodes can live in one process. */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });
   return {
     registry,
     requests: new Histogram({

@@ -29,7 +29,7 @@ import { presenceScripts } from './scripts.ts';
 const TIMINGS = {
   ttlMs: PRESENCE_TTL_S * 1000,
   graceMs: 2_000,
-  reapMs: 150,
+  reapMs: 250,
   checkMs: 2_000,
   /** How often the view takes over everybody's last_seen. */
   refreshMs: 30_000,

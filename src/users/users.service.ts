@@ -1,4 +1,5 @@
 /** What a user is called on any output, and which roles they have: as their token last said. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
 import type { Role } from '../contract/auth.ts';
@@ -12,6 +13,8 @@ import type { LastSeen } from './users.repo.ts';
 export type Users = ReturnType<typeof createUsers>;
 
 const KEPT_MS = 60_000;
+/** Who comes so soon after another shares the write: a commit for each would cost more than the rest of a connect. */
+const GATHER_MS = 50;
 /** Who has no name yet may get one on any node. */
 const NAMELESS_MS = 1_000;
 
@@ -28,10 +31,13 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
   const seen = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
   /** On the way into the database; one write at a time, so that what was seen last stays. */
   const unwritten = new Map<string, LastSeen>();
-  const keepTogether = createBatcher(async (users: [string, LastSeen][]) => {
-    await keepUsers(db, new Map(users));
-    return [];
-  });
+  const keepTogether = createBatcher(
+    async (users: [string, LastSeen][]) => {
+      await keepUsers(db, new Map(users));
+      return [];
+    },
+    (task) => sleep(GATHER_MS).then(task),
+  );
   const findTogether = createBatcher(async (asked: string[][]) => {
     const found = await findNames(db, [...new Set(asked.flat())]);
     return asked.map(() => found);
