@@ -11,7 +11,7 @@ const plans: Record<'full' | 'smoke', RoomsPlan> = {
     readers: 4_990,
     rate: 4,
     warmMs: 4_000,
-    measureMs: 8_000,
+    measureMs: 10_000,
     connectAtOnce: 100,
   },
   smoke: { nodes: 2, rooms: 1, both: 2, readers: 28, rate: 300, warmMs: 50, measureMs: 400 },
