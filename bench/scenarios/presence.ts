@@ -112,6 +112,8 @@ async function traffic(context: RunContext): Promise<RunResult> {
     return { ...seen, scripts: after.scripts - before.scripts, transitions, told, watcherFrames, problems };
   };
   try {
+    // Everybody is heard once before the quiet, or some would not be for as long as a heartbeat counts.
+    await generator.call('run', { ms: size.intervalMs, beats: true, churn: 0 });
     const quiet = await window(false, 0);
     const beating = await window(true, 0);
     await generator.call('run', { ms: size.warmMs + 3_000, beats: true, churn: size.churn });
