@@ -1,5 +1,4 @@
 /** Verifies tokens, and signs them in development. */
-import { webcrypto } from 'node:crypto';
 import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
 import type { JWTPayload, JWTVerifyGetKey, CryptoKey } from 'jose';
 import { LRUCache } from 'lru-cache';
@@ -9,8 +8,6 @@ import { CallerId, isBlank } from '../contract/primitives.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Caller } from './caller.ts';
 import { readPublicKey } from './public-key.ts';
-
-const { subtle } = webcrypto;
 
 interface TokenSettings {
   key: TokenKey;
@@ -33,9 +30,11 @@ const END_OF_TIME_MS = 8.64e15;
 /** What jose throws when the key server, not the token, is at fault. */
 const KEY_SERVER_FAULTS = ['ERR_JOSE_GENERIC', 'ERR_JWKS_INVALID', 'ERR_JWKS_TIMEOUT'];
 
-/** Made once: jose would import bytes anew for every token. */
-const hmacKey = (secret: string, use: 'sign' | 'verify'): Promise<CryptoKey> =>
-  subtle.importKey('raw', new TextEncoder().encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, [use]);
+/** jose takes the bytes too, and would import them anew for every token that it verifies. */
+const hmacKey = (secret: string, use: 'sign' | 'verify'): Promise<CryptoKey> => {
+  const bytes = new TextEncoder().encode(secret);
+  return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, [use]);
+};
 
 function verification(key: TokenKey): { key: JWTVerifyGetKey; algorithms: string[] } {
   if (key.kind === 'jwks') {

@@ -199,7 +199,10 @@ export const PRESENCE_SERVER_EVENTS = {
     summary: 'The snapshot after connecting, and bursts of changes.',
     payload: z.object({ users: z.array(UserPresence) }),
   },
-  'presence.count': { summary: 'How many users are here, at most once a second.', payload: PresenceCount },
+  'presence.count': {
+    summary: 'How many users are here, at most once a second; up to five seconds late in a large city.',
+    payload: PresenceCount,
+  },
   ...connectionNotices,
 } as const;
 

@@ -1,4 +1,5 @@
 /** Work that callers share: those who ask while it is under way are served together by the next run. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyedQueue } from './keyed-queue.ts';
 
 /** Lets at most `places` tasks run at a time; the others wait in the order in which they came. */
@@ -20,13 +21,19 @@ export function createSemaphore(places: number) {
 
 export type Semaphore = ReturnType<typeof createSemaphore>;
 
+/** In place of a semaphore: a run gives those who come within `ms` milliseconds of its first caller time to join it. */
+export const gatherFor =
+  (ms: number): Semaphore =>
+  (task) =>
+    sleep(ms).then(task);
+
 /**
  * Runs `run` for the items of one key together, one run a key at a time and as `semaphore` allows; `run` answers the
  * results in the order of the items.
  *
  * A caller is served by a run that begins after it has called, never by one that is under way: it sees everything
- * that had happened when it called, as if it had run alone. So the first caller waits for nobody, and under load the
- * cost follows the number of keys and not that of the callers.
+ * that had happened when it called, as if it had run alone. So the first caller waits for nobody, unless the
+ * semaphore makes it, and under load the cost follows the number of keys and not that of the callers.
  * @throws what `run` throws, to every caller that it was for
  */
 export function createBatcher<Item, Result>(

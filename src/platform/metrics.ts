@@ -2,8 +2,8 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
 /**
- * How often the event loop's lag is looked at; what a loop reads that is never late. Looking every 10 ms took as much of
- * an idle node as all of its timers together.
+ * How often the event loop's lag is looked at, and what it reads of a loop that is never late. Every 10 ms cost 8 ms of
+ * CPU a second.
  */
 const LOOP_LOOK_MS = 50;
 

@@ -17,11 +17,13 @@ export const roomAudience = (roomId: string) => `presence:in:${roomId}`;
 /** Milliseconds. */
 const WINDOW_MS = 250;
 const COUNT_MS = 1_000;
+/** The longest that everybody waits for new numbers, however many they are. */
 const COUNT_LATEST_MS = 5_000;
-const COUNTS_PER_S = 2_000;
 /** Those who come together share one snapshot. */
 const WELCOME_MS = 20;
 const SHOWN_MS = 2_000;
+/** Frames of numbers that a node sends: what all of them would take at once a second is spread over more. */
+const COUNTS_PER_S = 2_000;
 /** How long the city stays too large for the view of everybody once it was, so that it does not flap. */
 const LARGE_MS = 5_000;
 

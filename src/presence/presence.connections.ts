@@ -1,6 +1,5 @@
 /** The /presence connections of this node: each has a lease in Redis, and is kept here to be registered again. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createBatcher } from '../platform/batcher.ts';
+import { createBatcher, gatherFor } from '../platform/batcher.ts';
 import { isTemporary } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { NodeLease } from './node-lease.ts';
@@ -93,7 +92,7 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     }
     return [];
   };
-  const renewTogether = createBatcher(renew, (task) => sleep(GATHER_MS).then(task));
+  const renewTogether = createBatcher(renew, gatherFor(GATHER_MS));
 
   /** Tells Redis how a connection stands. */
   const settle = async (socketId: string, userId: string) => {

@@ -1,9 +1,8 @@
 /** What a user is called on any output, and which roles they have: as their token last said. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Caller } from '../auth/caller.ts';
 import type { Role } from '../contract/auth.ts';
-import { createBatcher } from '../platform/batcher.ts';
+import { createBatcher, gatherFor } from '../platform/batcher.ts';
 import type { Db } from '../platform/db.ts';
 import { isTemporary } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -31,13 +30,10 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
   const seen = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
   /** On the way into the database; one write at a time, so that what was seen last stays. */
   const unwritten = new Map<string, LastSeen>();
-  const keepTogether = createBatcher(
-    async (users: [string, LastSeen][]) => {
-      await keepUsers(db, new Map(users));
-      return [];
-    },
-    (task) => sleep(GATHER_MS).then(task),
-  );
+  const keepTogether = createBatcher(async (users: [string, LastSeen][]) => {
+    await keepUsers(db, new Map(users));
+    return [];
+  }, gatherFor(GATHER_MS));
   const findTogether = createBatcher(async (asked: string[][]) => {
     const found = await findNames(db, [...new Set(asked.flat())]);
     return asked.map(() => found);

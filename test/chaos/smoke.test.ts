@@ -7,7 +7,7 @@ import { alone, nameOf, SMOKE_FAULTS } from './plan.ts';
 import { SCENARIOS } from './scenarios.ts';
 
 /** What strikes in a scenario below or in test/cluster/dead-links.test.ts; `npm run chaos -- --smoke` has them too. */
-const ELSEWHERE = ['F3-wiped', 'F4-to', 'F4-from', 'F4-flap', 'F7', 'F11'];
+const ELSEWHERE = ['F3-wiped', 'F4-to', 'F4-from', 'F7', 'F11'];
 const FAULTS = SMOKE_FAULTS.filter(({ id }) => !ELSEWHERE.includes(id));
 
 describe('every promise holds when', () => {
