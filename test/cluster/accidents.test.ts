@@ -68,11 +68,14 @@ it.each(['unhandledRejection', 'uncaughtException'])(
     const [node, neighbour] = await Promise.all([start(accident), start()]);
     const sockets = await Promise.all(
       ['u_first', 'u_second', 'u_third'].map(async (user) =>
-        connect(`${node.url}/rooms`, await tokenOf(user), { reconnection: true }),
+        connect(`${node.url}/rooms`, await tokenOf(user), { reconnection: true, reconnectionDelay: 1 }),
       ),
     );
     const reasons = sockets.map(
       ({ raw }) => new Promise<string>((resolve) => void raw.once('disconnect', (reason) => resolve(reason))),
+    );
+    const turnedAway = sockets.map(
+      ({ raw }) => new Promise<void>((resolve) => void raw.io.once('reconnect_error', () => resolve())),
     );
     const acked: string[] = [];
     const writing = sockets.map(async ({ ack, raw }, writer) => {
@@ -91,8 +94,9 @@ it.each(['unhandledRejection', 'uncaughtException'])(
     for (const socket of sockets) {
       expect(await socket.next('server.draining')).toEqual({ reconnect_within_ms: expect.any(Number) });
     }
-    // What a default client reconnects after by itself.
+    // What a default client reconnects after by itself, and goes on trying where it is turned away.
     expect(await Promise.all(reasons)).toEqual(sockets.map(() => 'transport close'));
+    await Promise.all(turnedAway);
     for (const socket of sockets) expect(socket.raw.active).toBe(true);
     await Promise.all(writing);
     for (const socket of sockets) socket.close();

@@ -34,12 +34,14 @@ export async function connect(
   const raw = io(url, { auth: { token }, forceNew: true, reconnection: false, ...options });
   const events: TestSocket['events'] = [];
   raw.onAny((name: string, payload: unknown) => events.push({ name, payload }));
-  await new Promise<void>((resolve, reject) => {
-    raw.once('connect', resolve);
-    raw.once('connect_error', (error) => {
+  await new Promise((resolve, reject) => {
+    const refused = (error: Error) => {
       raw.close();
       reject(error);
-    });
+    };
+    raw.once('connect_error', refused);
+    // From here on a failed attempt is the client's own affair: it tries again.
+    raw.once('connect', () => resolve(raw.off('connect_error', refused)));
   });
   const ack = (event: string, payload: unknown) => raw.timeout(ACK_MS).emitWithAck(event, payload);
   const of = (name: string) => events.filter((event) => event.name === name).map(({ payload }) => payload);
