@@ -17,7 +17,10 @@ export interface Machine {
   commit: string;
 }
 
-const SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size'];
+const SETTINGS = [
+  ...['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers'],
+  ...['min_wal_size', 'max_wal_size'],
+];
 
 export async function describeMachine(databaseUrl: string, redisUrl: string): Promise<Machine> {
   const client = new pg.Client({ connectionString: databaseUrl });

@@ -14,28 +14,43 @@ export interface Statement {
   walBytes: number;
 }
 
-/** PostgreSQL with pg_stat_statements loaded and off; where its binaries do not have it, without. */
+const WAL = `\nmin_wal_size = 1GB\nmax_wal_size = 2GB\n`;
+const WAL_SEGMENTS = 60;
+const COUNTING = `\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = none\n`;
+
+/**
+ * PostgreSQL with pg_stat_statements loaded and off; where its binaries do not have it, without. A durable one has the
+ * segments of its log that a server has which has run for a while: a new one makes each before it writes to it, and
+ * everybody's commits wait for that, 50 ms and more a time.
+ */
 export async function startCountingPostgres(dataDir: string, durable: boolean): Promise<Service> {
   const options = { dataDir, durable, log: () => {} };
   const first = await startPostgres(options);
-  const once = async (url: string, sql: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    return client.query(sql).finally(() => client.end());
-  };
-  const found = await once(
-    first.url,
+  const found = await statements(first.url, [
     `select from pg_available_extensions where name = 'pg_stat_statements'`,
-  );
-  if (found.rowCount === 0) return first;
+  ]);
+  const counting = found[0]!.rowCount !== 0;
   await first.stop();
-  await appendFile(
-    join(dataDir, 'postgresql.conf'),
-    `\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = none\n`,
-  );
+  await appendFile(join(dataDir, 'postgresql.conf'), (durable ? WAL : '') + (counting ? COUNTING : ''));
   const postgres = await startPostgres(options);
-  await once(postgres.url, 'create extension pg_stat_statements');
+  if (counting) await statements(postgres.url, ['create extension pg_stat_statements']);
+  if (durable) {
+    const segment = [`select pg_logical_emit_message(false, 'bench', '')`, 'select pg_switch_wal()'];
+    await statements(postgres.url, [...Array(WAL_SEGMENTS).fill(segment).flat(), 'checkpoint']);
+  }
   return postgres;
+}
+
+async function statements(url: string, all: string[]): Promise<pg.QueryResult[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const results = [];
+    for (const sql of all) results.push(await client.query(sql));
+    return results;
+  } finally {
+    await client.end();
+  }
 }
 
 /** The statements that `database` runs during `work`. */
