@@ -1,6 +1,6 @@
 /** When users logged out everywhere: the row that says which of their tokens are void. */
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 
 interface Logout {
   user_id: string;
@@ -27,9 +27,10 @@ export async function logOut(db: Db, userId: string): Promise<Logout & { wait_ms
 
 /** The logouts since `since`, the latest last. Of use with a margin, since a commit is seen later than its time. */
 export function logoutsSince(db: Db, since: string): Promise<Logout[]> {
-  return rows<Logout>(
+  return prepared<Logout>(
     db,
-    `select id as user_id, tokens_not_before from city_users where tokens_not_before >= ?
+    'city_logouts_since',
+    `select id as user_id, tokens_not_before from city_users where tokens_not_before >= $1
      order by tokens_not_before`,
     [since],
   );

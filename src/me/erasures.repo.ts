@@ -1,7 +1,7 @@
 /** Erasures in PostgreSQL: who asked, which worker is at it, and what stays of it. */
 import { createHash } from 'node:crypto';
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 
 /** What stays of a user: enough to know their earlier tokens. */
 export const hashOf = (userId: string): string => createHash('sha256').update(userId).digest('hex');
@@ -34,10 +34,11 @@ export interface StoredErasure {
 
 /** Erasures that began or finished since `since`. Of use with a margin, since a commit is seen later than its time. */
 export function erasuresSince(db: Db, since: string): Promise<StoredErasure[]> {
-  return rows<StoredErasure>(
+  return prepared<StoredErasure>(
     db,
+    'city_erasures_since',
     `select user_hash, user_id, tokens_not_before, requested_at, touched_at
-     from city_erasures where touched_at >= ? order by touched_at, n`,
+     from city_erasures where touched_at >= $1 order by touched_at, n`,
     [since],
   );
 }

@@ -1,7 +1,7 @@
 /** Restrictions, reports and the log of moderation in PostgreSQL. */
 import type { ModerationAct, QueuedReport, Report, ReportStatus } from '../contract/moderation.ts';
 import type { Db } from '../platform/db.ts';
-import { rows } from '../platform/db.ts';
+import { prepared, rows } from '../platform/db.ts';
 import { findMessages } from '../room-log/log.repo.ts';
 
 /**
@@ -101,17 +101,18 @@ export async function readRemovals(
   db: Db,
   since: string | undefined,
 ): Promise<{ now: string; removals: Removal[] }> {
-  const found = await rows<Removal & { now: string }>(
+  const found = await prepared<Removal & { now: string }>(
     db,
+    'city_removals_since',
     `select now() now, l.* from (select) one left join lateral (
        select distinct on (room_id, user_id) action, room_id, user_id from city_moderation_log l
-       where l.action in ('ban', 'kick', 'delete_room') and l.created_at > coalesce(cast(:since as timestamptz), now() - interval '10 s')
+       where l.action in ('ban', 'kick', 'delete_room') and l.created_at > coalesce($1::timestamptz, now() - interval '10 s')
          and case when l.user_id is null
              then not exists (select from city_room_heads h where h.room_id = l.room_id)
              else not exists (select from city_room_members m where m.room_id = l.room_id and m.user_id = l.user_id) end
        order by room_id, user_id, n desc
      ) l on true`,
-    { since: since ?? null },
+    [since ?? null],
   );
   return {
     now: found[0]!.now,

@@ -104,7 +104,7 @@ export async function rows<Row>(
 
 /**
  * The rows of a statement that each connection parses and plans once, known by `name`; values are `$1`, `$2`, … .
- * For the few statements whose planning would cost more than their work.
+ * For statements that run all the time and whose planning would cost more than their work.
  */
 export async function prepared<Row>(db: Db, name: string, text: string, values: unknown[]): Promise<Row[]> {
   const connection = (await db.client.acquireConnection()) as PgConnection;

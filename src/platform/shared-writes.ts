@@ -39,6 +39,8 @@ const OPEN = 1;
 const FIN_AND_TEXT = 0x81;
 /** What Engine.IO puts before the text of a message. */
 const MESSAGE = 0x34;
+/** Engine.IO's ping: the one packet that every connection is sent, every ten seconds. */
+const PING = Buffer.from([FIN_AND_TEXT, 1, 0x32]);
 
 /** An Engine.IO message as one unmasked WebSocket frame (RFC 6455, 5.2). */
 export function textFrame(text: string): Buffer {
@@ -66,7 +68,8 @@ function frameOf({ type, data, options }: Packet): Buffer | undefined {
     if (parts.length > 1) parts.splice(0, parts.length, Buffer.concat(parts));
     return parts[0];
   }
-  return type === 'message' && typeof data === 'string' ? textFrame(data) : undefined;
+  if (type === 'message' && typeof data === 'string') return textFrame(data);
+  return type === 'ping' && data === undefined ? PING : undefined;
 }
 
 /** The TCP socket of a connection that may be written to directly; one that is to be closed waits for its drain. */
@@ -81,12 +84,8 @@ function freeSocket({ readyState, packetsFn, transport }: Connection) {
 function writeAll(connection: Connection): boolean {
   const tcp = freeSocket(connection);
   if (!tcp) return false;
-  const frames: Buffer[] = [];
-  for (const packet of connection.writeBuffer) {
-    const frame = frameOf(packet);
-    if (!frame) return false;
-    frames.push(frame);
-  }
+  const frames = connection.writeBuffer.map(frameOf);
+  if (!frames.every((frame) => frame !== undefined)) return false;
   connection.writeBuffer = [];
   tcp.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
   return true;

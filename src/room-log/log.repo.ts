@@ -189,10 +189,11 @@ export async function appendBatch(db: Db, creations: Creation[], changes: Change
 
 /** The heads of `roomIds`; rooms that do not exist are missing. */
 export function readHeads(db: Db, roomIds: string[]): Promise<Head[]> {
-  return rows<Head>(
+  return prepared<Head>(
     db,
-    'select room_id, last_seq, last_change_seq from city_room_heads where room_id = any(?)',
-    [roomIds as never],
+    'city_heads',
+    'select room_id, last_seq, last_change_seq from city_room_heads where room_id = any($1)',
+    [roomIds],
   );
 }
 

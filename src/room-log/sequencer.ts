@@ -9,6 +9,7 @@
 import type { RoomCursor } from '../contract/inspect.ts';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
+import { broadcastHere } from '../platform/broadcast.ts';
 import { AppError } from '../platform/errors.ts';
 import { onNews, roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';
@@ -83,7 +84,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     cursor.behind?.delivered.add(message.id);
     for (const recent of cursor.joins) recent.push({ event, message });
     metrics.delivered.inc({ source });
-    rooms.local.to(roomChannel(cursor.roomId)).emit(event, { room_id: cursor.roomId, message });
+    broadcastHere(rooms, roomChannel(cursor.roomId), event, { room_id: cursor.roomId, message });
   };
 
   const deliverEarly = (cursor: Cursor) => {

@@ -232,8 +232,9 @@ export interface Stranger extends Membership {
 export function findStrangers(db: Db, pairs: Membership[]): Promise<Stranger[]> {
   const roomIds = pairs.map(({ room_id }) => room_id);
   const userIds = pairs.map(({ user_id }) => user_id);
-  return rows<Stranger>(
+  return prepared<Stranger>(
     db,
+    'city_strangers',
     `select p.room_id, p.user_id,
        case when not exists (select from city_room_heads h where h.room_id = p.room_id) then 'deleted'
             when exists (select from city_restrictions_in_force r
@@ -242,9 +243,9 @@ export function findStrangers(db: Db, pairs: Membership[]): Promise<Stranger[]> 
                          where l.room_id = p.room_id and l.user_id = p.user_id and l.action = 'kick'
                            and l.created_at > now() - interval '1 minute') then 'kicked'
             else 'left' end reason
-     from unnest(?::text[], ?::text[]) p (room_id, user_id)
+     from unnest($1::text[], $2::text[]) p (room_id, user_id)
      where not exists (select from city_room_members m where m.room_id = p.room_id and m.user_id = p.user_id)`,
-    [roomIds as never, userIds as never],
+    [roomIds, userIds],
   );
 }
 
