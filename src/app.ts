@@ -120,8 +120,8 @@ export function createApp(config: Config, log: Logger) {
 
     const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
     // Engine.IO takes over the listeners that a server has when it is attached: the app must be one of them.
-    const { app, direct, listener } = createHttpApp({ log, metrics }, origins.allows);
-    const http = createHttpServer(listener);
+    const { app, direct, listener, classes } = createHttpApp({ log, metrics }, origins.allows);
+    const http = createHttpServer(listener, classes);
     const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });

@@ -3,7 +3,8 @@
  * through four layers; here one packet stands in the queue of each connection, which is what all of that ends in
  * (socket.io 4.8, engine.io 6.6). From there on a queue is flushed as ever, over whatever transport.
  */
-import type { Namespace } from 'socket.io';
+import type { RoomsServerEvents } from '../contract/events.ts';
+import type { RoomsNamespace } from './io.ts';
 import { textFrame } from './shared-writes.ts';
 
 /** The part of an Engine.IO socket that its types keep private. */
@@ -17,11 +18,11 @@ interface Connection {
 const EVENT = 2;
 
 /** Does what `namespace.local.to(channel).emit(event, payload)` does; `payload` holds nothing binary. */
-export function broadcastHere(
-  namespace: Pick<Namespace, 'name' | 'adapter' | 'sockets'>,
+export function broadcastHere<Event extends keyof RoomsServerEvents>(
+  namespace: Pick<RoomsNamespace, 'name' | 'adapter' | 'sockets'>,
   channel: string,
-  event: string,
-  payload: object,
+  event: Event,
+  ...[payload]: Parameters<RoomsServerEvents[Event]>
 ): void {
   const members = namespace.adapter.rooms.get(channel);
   if (!members) return;

@@ -1,14 +1,34 @@
 /** The calls that only read, found without Express: it tries one route after the other, which costs more than most answers. */
 import type { Express, Request, Response } from 'express';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import type { MessageClasses } from './http-server.ts';
 
 type Listener = (request: Request, response: Response) => Promise<void>;
+
+/** A class whose instances are made by `Base` and have the prototype `prototype`. */
+function classOf<Base extends typeof IncomingMessage | typeof ServerResponse>(
+  Base: Base,
+  prototype: object,
+): Base {
+  function Message(this: object, ...args: unknown[]) {
+    (Base as unknown as (...args: unknown[]) => void).apply(this, args);
+  }
+  Message.prototype = prototype;
+  return Message as unknown as Base;
+}
+
+/** Messages that are Express's from the start: to change the prototype of each is slow, and so is all that follows. */
+export const messageClasses = (app: Express): MessageClasses => ({
+  IncomingMessage: classOf(IncomingMessage, app.request),
+  ServerResponse: classOf(ServerResponse, app.response),
+});
 
 export type Direct = ReturnType<typeof createDirect>;
 
 /**
- * Takes GET requests of paths in which nothing is encoded, without a body, from no other origin. All others are
- * Express's, which has the same listeners; a listener meets the same request either way.
+ * Takes GET requests of paths in which nothing is encoded, without a body, from no other origin, that the server made
+ * by `messageClasses`. All others are Express's, which has the same listeners; a listener meets the same request either
+ * way.
  */
 export function createDirect(app: Express, onError: (error: unknown, response: Response) => void) {
   const routes: { path: string; pattern: RegExp; names: string[]; listener: Listener }[] = [];
@@ -29,15 +49,14 @@ export function createDirect(app: Express, onError: (error: unknown, response: R
     answer(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
       const { method, headers, url = '' } = incoming;
       if (method !== 'GET' || headers.origin !== undefined) return false;
+      if (Object.getPrototypeOf(incoming) !== app.request) return false;
       if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
       const search = url.indexOf('?');
       const pathname = search === -1 ? url : url.slice(0, search);
       for (const { path, pattern, names, listener } of routes) {
         const found = pattern.exec(pathname);
         if (!found) continue;
-        // As Express makes them.
-        const request = Object.setPrototypeOf(incoming, app.request) as Request;
-        const response = Object.setPrototypeOf(outgoing, app.response) as Response;
+        const [request, response] = [incoming as Request, outgoing as Response];
         request.res = response;
         request.route = { path };
         request.params = Object.fromEntries(names.map((name, index) => [name, found[index + 1]!]));

@@ -1,6 +1,6 @@
 /** An HTTP server that can be closed within a second, whatever its clients do. */
 import { createServer } from 'node:http';
-import type { RequestListener, Server } from 'node:http';
+import type { RequestListener, Server, ServerOptions } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -20,10 +20,13 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export function createHttpServer(listener: RequestListener): HttpServer {
+/** What requests and responses are made as; Node's own when absent. */
+export type MessageClasses = Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>;
+
+export function createHttpServer(listener: RequestListener, classes: MessageClasses = {}): HttpServer {
   const upgraded = new Set<Socket>();
   let closing = false;
-  const server = createServer(PATIENCE, (request, response) => {
+  const server = createServer({ ...PATIENCE, ...classes }, (request, response) => {
     if (closing) response.setHeader('Connection', 'close');
     listener(request, response);
   });

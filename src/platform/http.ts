@@ -15,8 +15,9 @@ import { ERRORS } from '../contract/errors.ts';
 import type { FieldError, Problem } from '../contract/errors.ts';
 import { REST } from '../contract/rest.ts';
 import type { RestCall, RestName } from '../contract/rest.ts';
-import { createDirect } from './direct.ts';
+import { createDirect, messageClasses } from './direct.ts';
 import type { Direct } from './direct.ts';
+import type { MessageClasses } from './http-server.ts';
 import { AppError, retryAfterMs, toAppError } from './errors.ts';
 import type { LimitClass, Limits } from './limits.ts';
 import type { Logger } from './logger.ts';
@@ -65,8 +66,8 @@ export interface RestAnswer {
   status?: number;
   headers?: Record<string, string>;
   body?: unknown;
-  /** In place of a body: one that is encoded already. */
-  json?: string;
+  /** In place of a body: one that is encoded already, as text or as UTF-8. */
+  json?: string | Buffer;
   /** In place of a body. */
   stream?: RestStream;
 }
@@ -100,12 +101,12 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, what: stri
   throw new AppError('invalid', `The ${what} is not valid.`, { errors: fieldErrors(parsed.error) });
 }
 
-/** Answers with a JSON text; to HEAD with its headers. */
-function answerJson(request: Request, response: Response, text: string): void {
+/** Answers with JSON; to HEAD with its headers. */
+function answerJson(request: Request, response: Response, json: string | Buffer): void {
   if (!response.hasHeader('Content-Type'))
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
-  response.setHeader('Content-Length', Buffer.byteLength(text));
-  response.end(request.method === 'HEAD' ? undefined : text);
+  response.setHeader('Content-Length', Buffer.byteLength(json));
+  response.end(request.method === 'HEAD' ? undefined : json);
 }
 
 /** Answers `error` as problem+json and logs what is ours. */
@@ -224,12 +225,12 @@ function beginnings({ log, metrics }: Pick<HttpEdge, 'log' | 'metrics'>) {
 
 /**
  * An express app with nothing to serve yet, the calls that go past it, and the listener in front of both, which sees
- * to request ids, logs, metrics and security headers.
+ * to request ids, logs, metrics and security headers; `classes` are what its requests and responses are made as.
  */
 export function createHttpApp(
   edge: Pick<HttpEdge, 'log' | 'metrics'>,
   allowedOrigin: (origin: string) => boolean,
-): { app: Express; direct: Direct; listener: RequestListener } {
+): { app: Express; direct: Direct; listener: RequestListener; classes: MessageClasses } {
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
@@ -247,7 +248,7 @@ export function createHttpApp(
     begin(request as Request, response as Response);
     if (!direct.answer(request, response)) app(request, response);
   };
-  return { app, direct, listener };
+  return { app, direct, listener, classes: messageClasses(app) };
 }
 
 /** Routers for the calls at the root only and for those also under /v1, and `route` to fill them. */
@@ -271,7 +272,7 @@ export function createRoutes(edge: HttpEdge, direct: Direct) {
       if (call.versioned) await edge.limits.take(limit, caller?.id ?? address);
       const params = call.params.safeParse({ ...request.params });
       if (!params.success) throw new AppError('not_found', 'There is no such thing here.');
-      const query = parse(call.query, { ...request.query }, 'query');
+      const query = parse(call.query, request.url.includes('?') ? { ...request.query } : {}, 'query');
       const sent = await readBody(request, response);
       const body = parse(call.body, sent === undefined ? {} : sent, 'request body');
       if (caller) await edge.authorise(caller, name, { ...(body as object), ...(params.data as object) });

@@ -19,16 +19,21 @@ interface Asked {
   offset: number;
 }
 
-/** A page as text, but for what is each caller's. */
+/** A page as a caller has it who is in none of its rooms. */
 interface Page {
-  /** The line that it was encoded from, and the rooms in it. */
+  /** The line that it was encoded from, and the rooms in it by id. */
   line: string;
-  rooms: RoomState[];
-  places: ReadonlyMap<string, number>;
-  /** The rooms' texts in their order: up to the caller's part, and whole for a caller who is in none of them. */
-  beginnings: string[];
-  strangers: string[];
+  rooms: ReadonlyMap<string, Place>;
+  bytes: Buffer;
   countedAt: number;
+}
+
+/** A room in a page: which it is, from 0, and that the bytes from `from` to `to` are the caller's. */
+interface Place {
+  index: number;
+  last_seq: number;
+  from: number;
+  to: number;
 }
 
 const stateOf = (entry: string): RoomState => {
@@ -42,21 +47,36 @@ const stateOf = (entry: string): RoomState => {
   };
 };
 
-/** The page for one caller. */
-function finish({ rooms, places, beginnings, strangers }: Page, mine: RoomsOfUser | undefined): string {
-  if (!mine) return `[${strangers.join(',')}]`;
-  const texts = strangers.slice();
-  for (const id of new Set([...mine.joined, ...mine.read.keys()])) {
-    const place = places.get(id);
-    if (place === undefined) continue;
-    const unread = rooms[place]!.last_seq - (mine.read.get(id) ?? 0);
-    texts[place] = beginnings[place] + endOfRoom(mine.joined.has(id), unread);
+/** The page with what is one caller's put in its places. */
+function finish({ rooms, bytes }: Page, mine: RoomsOfUser | undefined): Buffer {
+  if (!mine) return bytes;
+  const own: ({ place: Place; joined: boolean; read: number } | undefined)[] = Array(rooms.size);
+  const ownOf = (id: string) => {
+    const place = rooms.get(id);
+    return place && (own[place.index] ??= { place, joined: false, read: 0 });
+  };
+  for (const id of mine.joined) {
+    const room = ownOf(id);
+    if (room) room.joined = true;
   }
-  return `[${texts.join(',')}]`;
+  for (let at = 0; at < mine.read.length; at += 2) {
+    const room = ownOf(mine.read[at]!);
+    if (room) room.read = Number(mine.read[at + 1]);
+  }
+
+  // No caller's part is longer than a stranger's, and JSON takes the spaces in front of a shorter one.
+  const page = Buffer.from(bytes);
+  for (const room of own) {
+    if (!room) continue;
+    const { place, joined, read } = room;
+    const end = endOfRoom(joined, place.last_seq - read);
+    page.write(end.padStart(place.to - place.from), place.from, 'latin1');
+  }
+  return page;
 }
 
 /**
- * Lists rooms for a caller, as a JSON array. All of it is read after the call, except how many are online, which is
+ * Lists rooms for a caller, as a JSON array in UTF-8. All of it is read after the call, except how many are online, which is
  * at most COUNTS_MS old.
  */
 export function createRoomList(deps: { db: Db; occupancy: Occupancy; texts: RoomTexts }) {
@@ -69,19 +89,22 @@ export function createRoomList(deps: { db: Db; occupancy: Occupancy; texts: Room
     const found = line === '' ? [] : line.split(',').map(stateOf);
     const counts = await occupancy.counts(found.map(({ id }) => id));
     const known = await texts.beginnings(found, counts);
-    const rooms = found.filter(({ id }) => known.has(id));
-    const beginnings = rooms.map(({ id }) => known.get(id)!);
-    return {
-      line,
-      rooms,
-      places: new Map(rooms.map(({ id }, place) => [id, place])),
-      beginnings,
-      strangers: rooms.map(({ last_seq }, place) => beginnings[place] + endOfRoom(false, last_seq)),
-      countedAt,
-    };
+    const rooms = new Map<string, Place>();
+    const pieces: string[] = [];
+    let at = 0;
+    for (const { id, last_seq } of found) {
+      const beginning = known.get(id);
+      if (beginning === undefined) continue;
+      const end = endOfRoom(false, last_seq);
+      const from = at + 1 + Buffer.byteLength(beginning); // after the bracket or the comma
+      at = from + end.length;
+      rooms.set(id, { index: rooms.size, last_seq, from, to: at });
+      pieces.push(beginning + end);
+    }
+    return { line, rooms, bytes: Buffer.from(`[${pieces.join(',')}]`), countedAt };
   };
 
-  const listTogether = createBatcher(async (asked: Asked[]): Promise<string[]> => {
+  const listTogether = createBatcher(async (asked: Asked[]): Promise<Buffer[]> => {
     const { limit, offset } = asked[0]!;
     const key = keyOf(asked[0]!);
     const userIds = [...new Set(asked.map(({ userId }) => userId))];
@@ -94,6 +117,6 @@ export function createRoomList(deps: { db: Db; occupancy: Occupancy; texts: Room
     return asked.map(({ userId }) => finish(page, users.get(userId)));
   });
 
-  return (userId: string, { limit, offset }: { limit: number; offset: number }): Promise<string> =>
+  return (userId: string, { limit, offset }: { limit: number; offset: number }): Promise<Buffer> =>
     listTogether(keyOf({ userId, limit, offset }), { userId, limit, offset });
 }

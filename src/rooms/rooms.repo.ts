@@ -27,10 +27,13 @@ export interface RoomState {
   last_event_ms: number | null;
 }
 
-/** What a user has to do with rooms: those they are a member of, and the marks up to which they have read. */
+/**
+ * What a user has to do with rooms, as words: the ids of those they are a member of; ids, each followed by the number
+ * up to which they have read.
+ */
 export interface RoomsOfUser {
-  joined: Set<string>;
-  read: Map<string, number>;
+  joined: string[];
+  read: string[];
 }
 
 // A row that has been changed never has an xmin again that it had before.
@@ -75,11 +78,9 @@ export async function readPage(
       page = line;
       continue;
     }
-    const rooms = users.get(user_id) ?? { joined: new Set(), read: new Map() };
+    const rooms = users.get(user_id) ?? { joined: [], read: [] };
     users.set(user_id, rooms);
-    const words = line.split(' ');
-    if (what === 'joined') rooms.joined = new Set(words);
-    else for (let at = 0; at < words.length; at += 2) rooms.read.set(words[at]!, Number(words[at + 1]));
+    rooms[what] = line.split(' ');
   }
   return { line: page, users };
 }

@@ -163,7 +163,7 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
     members: createMemberPages({ db, users, presence }),
 
     /** A page of rooms, default rooms first, then by name: a JSON array of Room. */
-    list: (caller: Caller, page: { limit: number; offset: number }): Promise<string> => list(caller.id, page),
+    list: (caller: Caller, page: { limit: number; offset: number }): Promise<Buffer> => list(caller.id, page),
 
     /** A room with its last messages and who has it open, in JSON. @throws AppError not_found, forbidden */
     detail: createRoomDetails({ db, occupancy, texts, metrics, semaphore }),

@@ -8,6 +8,7 @@ import type { Socket } from 'socket.io';
 import { io } from 'socket.io-client';
 import type { Socket as Client } from 'socket.io-client';
 import { WebSocket } from 'ws';
+import { broadcastHere } from '../../src/platform/broadcast.ts';
 import { shareWrites, textFrame } from '../../src/platform/shared-writes.ts';
 import { until } from '../support/until.ts';
 
@@ -38,6 +39,10 @@ async function connect(transports: string[]): Promise<{ client: Client; socket: 
   await until(() => client.connected, 'the connection');
   return { client, socket, got };
 }
+
+/** `broadcastHere`, with the event of these tests; it names the namespace, even this one, which goes without. */
+const broadcastAll = (value: unknown) =>
+  broadcastHere(server.of('/') as never, 'room', 'n' as never, ...([value] as never));
 
 interface Connection {
   writeBuffer: unknown[];
@@ -70,9 +75,10 @@ it('sends what one turn has for a connection in one piece, in order', async () =
   void socket.join('room');
   socket.emit('n', 1);
   server.to('room').emit('n', 2);
-  socket.emit('n', 3);
-  await until(() => texts.length === 5, 'all three');
-  expect(texts.slice(2)).toEqual(['42["n",1]', '42["n",2]', '42["n",3]']);
+  broadcastAll(3);
+  socket.emit('n', 4);
+  await until(() => texts.length === 6, 'all four');
+  expect(texts.slice(2)).toEqual(['42["n",1]', '42["n",2]', '42/,["n",3]', '42["n",4]']);
   expect(writes).toBe(1);
 });
 
@@ -98,7 +104,8 @@ it.each([[['websocket']], [['polling']], [['polling', 'websocket']]])(
     void socket.join('room');
     for (let n = 0; n < 2_000; n++) {
       if (n % 3 === 0) socket.emit('n', n);
-      else server.to('room').emit('n', n);
+      else if (n % 3 === 1) server.to('room').emit('n', n);
+      else broadcastAll(n);
       if (n % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     await until(() => got.length === 2_000, 'everything');
@@ -137,4 +144,37 @@ it('carries binary, which is not a text, the ordinary way between texts', async 
   socket.emit('n', 'after');
   await until(() => got.length === 3, 'all three');
   expect(got.map(String)).toEqual(['before', 'bytes', 'after']);
+});
+
+it('broadcasts to those in the room who are here, what they see being what they are sent by Socket.IO', async () => {
+  const [inside, outside, gone] = [
+    await connect(['websocket']),
+    await connect(['polling']),
+    await connectRaw(),
+  ];
+  void inside.socket.join('room');
+  void gone.socket.join('room');
+  gone.raw.terminate();
+  const text = 'ї "\u2028" \ud83d\ude00'.repeat(40);
+  server.to('room').emit('n', text);
+  broadcastAll(text);
+  outside.socket.emit('n', 'end');
+  await until(() => inside.got.length === 2 && outside.got.length === 1, 'all that was sent');
+  expect(inside.got).toEqual([text, text]);
+  expect(outside.got).toEqual(['end']);
+});
+
+it('pings in one write as Engine.IO does', async () => {
+  const { raw, connection } = await connectRaw();
+  const tcp = connection.transport.socket._socket;
+  const written: unknown[] = [];
+  const write = tcp.write.bind(tcp);
+  tcp.write = (...args) => {
+    written.push(args[0]);
+    return write(...args);
+  };
+  const pinged = new Promise((resolve) => raw.once('message', (data) => resolve(String(data))));
+  (connection as unknown as { sendPacket(type: string): void }).sendPacket('ping');
+  expect(await pinged).toBe('2');
+  expect(written).toEqual([Buffer.from([0x81, 1, 0x32])]);
 });
