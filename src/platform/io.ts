@@ -8,6 +8,7 @@ import type { Caller } from '../auth/caller.ts';
 import type { PresenceServerEvents, RoomsServerEvents } from '../contract/events.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { ignoreOwnEchoes } from './own-echoes.ts';
 import type { RedisLinks } from './redis.ts';
 import { createSecurityHeaders } from './security-headers.ts';
 import { shareWrites } from './shared-writes.ts';
@@ -91,7 +92,9 @@ export function createIo(
     server.engine.use(createSecurityHeaders());
     shareWrites(server);
   }
-  return { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
+  const io: Io = { server, rooms: server.of('/rooms'), presence: server.of('/presence') };
+  for (const adapter of adaptersOf(io)) ignoreOwnEchoes(adapter, redis.subscriber);
+  return io;
 }
 
 /** Makes calls of `methods` that Redis does not take resolve with 0, after `onLost`. */
@@ -107,9 +110,12 @@ function survive(client: Redis, methods: string[], onLost: (error: unknown) => v
   }
 }
 
+const adaptersOf = ({ server, rooms, presence }: Io) =>
+  [server.of('/'), rooms, presence].map(({ adapter }) => adapter);
+
 /** Ends this server's part in the adapters' conversation. */
-export async function closeAdapters({ server, rooms, presence }: Io): Promise<void> {
-  for (const { adapter } of [server.of('/'), rooms, presence]) await adapter.close();
+export async function closeAdapters(io: Io): Promise<void> {
+  for (const adapter of adaptersOf(io)) await adapter.close();
 }
 
 /**
