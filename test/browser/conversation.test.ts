@@ -1,5 +1,6 @@
 /** People at browsers on two nodes: they talk, reload, lose answers, miss a lot, open a second tab, step away and return. */
 import { expect, it } from '@jest/globals';
+import { until } from '../support/until.ts';
 import { stageSuite } from './suite.ts';
 
 const numbered = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what} ${i + 1}`);
@@ -34,7 +35,8 @@ stageSuite('people at browsers on two nodes', { RATE_LIMITS: 'off' }, (stage) =>
     const olena = await stage().visit({ name: 'Олена' });
     await olena.openRoom(slug);
     await olena.say('Я тут');
-    await olena.reads('Я тут');
+    // Her page shows it before it is stored.
+    await until(async () => (await stage().stored(slug)).length === 1, 'it is stored');
 
     const said = numbered('Тарас', 40);
     await stage().write(slug, 'Тарас', said.slice(0, 7), 1);
