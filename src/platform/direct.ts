@@ -5,23 +5,20 @@ import type { MessageClasses } from './http-server.ts';
 
 type Listener = (request: Request, response: Response) => Promise<void>;
 
-/** A class whose instances are made by `Base` and have the prototype `prototype`. */
-function classOf<Base extends typeof IncomingMessage | typeof ServerResponse>(
-  Base: Base,
-  prototype: object,
-): Base {
-  function Message(this: object, ...args: unknown[]) {
-    (Base as unknown as (...args: unknown[]) => void).apply(this, args);
-  }
-  Message.prototype = prototype;
-  return Message as unknown as Base;
+/**
+ * Messages that are Express's from the start: to change the prototype of each, as it does otherwise, is slow, and so is
+ * all that follows. Subclasses, whose instances have room for what Node puts into them.
+ */
+export function messageClasses(app: Express): MessageClasses {
+  class Request extends IncomingMessage {}
+  class Response<R extends Request> extends ServerResponse<R> {}
+  const express = app as unknown as { request: object; response: object };
+  Object.setPrototypeOf(Request.prototype, express.request);
+  Object.setPrototypeOf(Response.prototype, express.response);
+  express.request = Request.prototype;
+  express.response = Response.prototype;
+  return { IncomingMessage: Request, ServerResponse: Response };
 }
-
-/** Messages that are Express's from the start: to change the prototype of each is slow, and so is all that follows. */
-export const messageClasses = (app: Express): MessageClasses => ({
-  IncomingMessage: classOf(IncomingMessage, app.request),
-  ServerResponse: classOf(ServerResponse, app.response),
-});
 
 export type Direct = ReturnType<typeof createDirect>;
 
