@@ -8,8 +8,8 @@
  */
 import type { RoomCursor } from '../contract/inspect.ts';
 import type { Message } from '../contract/messages.ts';
-import type { Db } from '../platform/db.ts';
 import { broadcastHere } from '../platform/broadcast.ts';
+import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import { onNews, roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace, RoomsSocket } from '../platform/io.ts';

@@ -76,8 +76,8 @@ function finish({ rooms, bytes }: Page, mine: RoomsOfUser | undefined): Buffer {
 }
 
 /**
- * Lists rooms for a caller, as a JSON array in UTF-8. All of it is read after the call, except how many are online, which is
- * at most COUNTS_MS old.
+ * Lists rooms for a caller, as a JSON array in UTF-8. All of it is read after the call, except how many are online,
+ * which is at most COUNTS_MS old.
  */
 export function createRoomList(deps: { db: Db; occupancy: Occupancy; texts: RoomTexts }) {
   const { db, occupancy, texts } = deps;

@@ -47,6 +47,7 @@ const broadcastAll = (value: unknown) =>
 interface Connection {
   writeBuffer: unknown[];
   write(text: string): void;
+  close(): void;
   transport: { socket: { _socket: { write(...args: unknown[]): boolean } } };
 }
 
@@ -154,10 +155,12 @@ it('broadcasts to those in the room who are here, what they see being what they 
   ];
   void inside.socket.join('room');
   void gone.socket.join('room');
-  gone.raw.terminate();
+  gone.socket.emit('n', 'farewell');
+  gone.connection.close(); // once that is sent
   const text = 'ї "\u2028" \ud83d\ude00'.repeat(40);
   server.to('room').emit('n', text);
   broadcastAll(text);
+  expect(gone.connection.writeBuffer).toHaveLength(1);
   outside.socket.emit('n', 'end');
   await until(() => inside.got.length === 2 && outside.got.length === 1, 'all that was sent');
   expect(inside.got).toEqual([text, text]);
