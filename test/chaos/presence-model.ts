@@ -25,9 +25,13 @@ const RELOAD_MS = 1_000;
 /** What is told may be this old: the grace, the reaper's round and the window of announcements, with some air. */
 const NEWS_MS = 3_500;
 
-/** A user's time with a live connection, monotonic milliseconds; `to` is Infinity while it lasts. */
+/**
+ * A user's time with a live connection, monotonic milliseconds; `to` is Infinity while it lasts. Whoever is told before
+ * `known` that the user is offline is told old news: a node that is back has yet to take its lease.
+ */
 interface Stay {
   from: number;
+  known: number;
   to: number;
 }
 
@@ -50,7 +54,7 @@ export function createPresenceModel() {
     return picture;
   };
 
-  const note = () => {
+  const note = (knownAfterMs = 0) => {
     const now = performance.now();
     const here = expected();
     for (const [userId, past] of stays) {
@@ -61,7 +65,7 @@ export function createPresenceModel() {
       const past = stays.get(userId) ?? [];
       const last = past.at(-1);
       if (last && now - last.to < RELOAD_MS) last.to = Infinity;
-      else if (last?.to !== Infinity) past.push({ from: now, to: Infinity });
+      else if (last?.to !== Infinity) past.push({ from: now, known: now + knownAfterMs, to: Infinity });
       stays.set(userId, past);
     }
   };
@@ -95,7 +99,7 @@ export function createPresenceModel() {
     /** It is back: what it still holds counts again. */
     nodeBack(node: string): void {
       lost.delete(node);
-      note();
+      note(NEWS_MS);
     },
 
     /** Everybody who is not offline in truth. */
@@ -108,7 +112,7 @@ export function createPresenceModel() {
     wasHere: (userId: string, at: number): boolean => {
       const past = stays.get(userId) ?? [];
       return (
-        past.some(({ from, to }) => from <= at && at <= to) &&
+        past.some(({ known, to }) => known <= at && at <= to) &&
         past.every(({ to }) => to < at - NEWS_MS || to > at)
       );
     },
