@@ -161,7 +161,7 @@ export const SCRIPTS = {
     redis.call('HSET', P..'log', 'pulse', whole(now))
     if gap then redis.call('HSET', P..'log', 'calm', whole(now + calmFor)) end
     local departures, more = {}, 0
-    if calm or held == 0 then return { epoch, changes, departures, held, more } end
+    if calm or held == 0 then return { epoch, changes, departures, held, more, 0 } end
     local gone = redis.call('ZRANGEBYSCORE', P..'expiry', '-inf', whole(now), 'LIMIT', 0, limit)
     if #gone == limit then more = 1 end
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', 'city:nodes', '-inf', whole(now), 'LIMIT', 0, 10)) do
@@ -184,7 +184,11 @@ export const SCRIPTS = {
       users[user] = true
     end
     for user in pairs(users) do settle(user, false) end
-    return { epoch, changes, departures, held, more }`,
+    local due = now + 86400000
+    for _, key in ipairs({ P..'expiry', 'city:nodes' }) do
+      due = math.min(due, tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or due))
+    end
+    return { epoch, changes, departures, held, more, due - now }`,
 
   citySnapshot: `${CLOCK}${LOG}
     local last = tonumber(ARGV[1])

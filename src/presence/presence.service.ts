@@ -29,7 +29,13 @@ import { presenceScripts } from './scripts.ts';
 const TIMINGS = {
   ttlMs: PRESENCE_TTL_S * 1000,
   graceMs: 2_000,
+  /** The least time between two looks for lapsed leases. */
   reapMs: 250,
+  /**
+   * The longest. Shorter than what is left to a closed connection and to a stopped node, so that neither lapses unseen,
+   * and than the 2 s without a look after which Redis counts as having been away.
+   */
+  reapIdleMs: 750,
   checkMs: 2_000,
   /** How often the view takes over everybody's last_seen. */
   refreshMs: 30_000,
@@ -84,6 +90,7 @@ export function createPresence(deps: PresenceDeps) {
   const connections = createConnections({ scripts, lease, log, announce: news.announce, timings });
   const subscriptions = createSubscriptions({ scripts, occupancy, audience, metrics, namedMax });
 
+  /** Resolves with the time until there is something to reap again. */
   const reap = async () => {
     for (;;) {
       const reaped = await store.reap(scripts, lease.run, timings.calmMs);
@@ -91,7 +98,7 @@ export function createPresence(deps: PresenceDeps) {
       occupancy.depart(reaped.departures);
       // Frozen for long, or Redis was emptied: what this node holds has to be registered again.
       if (!reaped.held) await lease.renew();
-      if (!reaped.more) return;
+      if (!reaped.more) return Math.min(reaped.dueInMs, timings.reapIdleMs);
     }
   };
 

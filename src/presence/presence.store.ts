@@ -85,7 +85,7 @@ export async function drop(scripts: ScriptCalls, userId: string, connection: str
  * ended for a caller whose own lease is not `held`, nor within `calmMs` after Redis was away.
  */
 export async function reap(scripts: ScriptCalls, run: string, calmMs: number) {
-  const [epoch, transitions, departures, held, more] = await scripts.cityReap(run, BATCH, calmMs);
+  const [epoch, transitions, departures, held, more, dueInMs] = await scripts.cityReap(run, BATCH, calmMs);
   return {
     news: toNews([epoch, transitions]),
     departures: departures.map(([room_id, user_id, members_online]): Departure => ({
@@ -95,6 +95,8 @@ export async function reap(scripts: ScriptCalls, run: string, calmMs: number) {
     })),
     held: held === 1,
     more: more === 1,
+    /** When the next lease lapses, unless it is renewed; 0 while nothing may be ended. */
+    dueInMs,
   };
 }
 

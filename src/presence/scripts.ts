@@ -15,12 +15,12 @@ export interface ScriptCalls {
   cityRegister(run: string, ...leases: (string | number)[]): Promise<RawNews>;
   cityClose(user: string, conn: string, graceMs: number): Promise<RawNews>;
   cityDrop(user: string, conn: string): Promise<RawNews>;
-  /** epoch, transitions, departures [room, user, members_online], lease held, more to do. */
+  /** epoch, transitions, departures [room, user, members_online], lease held, more to do, ms until the next lapses. */
   cityReap(
     run: string,
     limit: number,
     calmMs: number,
-  ): Promise<[string, RawTransition[], [string, string, number][], number, number]>;
+  ): Promise<[string, RawTransition[], [string, string, number][], number, number, number]>;
   /** epoch, version, calm, [user, last seen]… online and away (to the index `last`, -1 for all), how many of each. */
   citySnapshot(last: number): Promise<[string, number, number, string[], string[], number, number]>;
   /** How much was known of the user. */
