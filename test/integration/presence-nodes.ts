@@ -20,7 +20,7 @@ import { connect } from '../support/sockets.ts';
 import type { TestSocket } from '../support/sockets.ts';
 
 const FAST_LEASE = { leaseMs: 1_200, renewMs: 300, retireMs: 400 };
-const FAST = { graceMs: 1_200, reapMs: 50, checkMs: 400, calmMs: 1_000 };
+const FAST = { graceMs: 1_200, reapMs: 50, reapIdleMs: 200, checkMs: 400, calmMs: 1_000 };
 
 /** A line to Redis that can be cut, held up, and mended. */
 async function createLink(target: URL) {

@@ -1,6 +1,8 @@
 /** Presence on three healthy nodes: statuses, transitions, views, counts. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { UserPresence } from '../../src/contract/presence.ts';
+import { reap } from '../../src/presence/presence.store.ts';
+import { presenceScripts } from '../../src/presence/scripts.ts';
 import type { TestSocket } from '../support/sockets.ts';
 import { until } from '../support/until.ts';
 import { startPresenceCity } from './presence-nodes.ts';
@@ -407,4 +409,31 @@ describe('for the rest of the city', () => {
       last_seen: null,
     });
   });
+});
+
+it('looks for lapsed leases when the next is due, and seldom while none is', async () => {
+  const longLeases = { leaseMs: 60_000, renewMs: 20_000 };
+  const quiet = await startPresenceCity(1, { timings: { reapIdleMs: 750 }, lease: longLeases });
+  const scripts = presenceScripts(quiet.redis);
+  const due = async () => (await reap(scripts, quiet.nodes[0]!.lease.run, 0)).dueInMs;
+  try {
+    const looks: number[] = [];
+    await until(async () => {
+      const look = Number(await quiet.redis.hget('city:presence:log', 'pulse'));
+      if (look !== looks.at(-1)) looks.push(look);
+      const [first, second, third] = looks.slice(-3) as [number, number, number];
+      return third - second > 400 && second - first > 400;
+    }, 'two looks with a rest before each');
+
+    expect(await due()).toBeGreaterThan(40_000); // the node's own lease
+    const alice = someone();
+    const tab = await come(alice, 0, quiet);
+    await tab.call('presence.heartbeat', {});
+    tab.close();
+    await until(async () => (await due()) <= 1_200, 'the grace of the closed connection is due next');
+    expect(await quiet.redis.hlen(`city:presence:leases:${alice}`)).toBe(1);
+    await until(async () => !(await quiet.redis.exists(`city:presence:leases:${alice}`)), 'it is over');
+  } finally {
+    await quiet.stop();
+  }
 });
