@@ -18,7 +18,7 @@ import type { Follower } from './follower.ts';
 
 const MB = 1024 * 1024;
 const BODY = 'x'.repeat(10_000);
-const SIZES = { smoke: { megabytes: 30 }, full: { megabytes: 100 } } as const;
+const SIZES = { smoke: { megabytes: 10 }, full: { megabytes: 100 } } as const;
 const AT_ONCE = 16;
 const LOOK_EVERY_MS = 20;
 const QUEUED_MAX = MB;
