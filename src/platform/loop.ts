@@ -1,8 +1,8 @@
 /** A task repeated for as long as a node runs, one run at a time. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '../platform/logger.ts';
+import type { Logger } from './logger.ts';
 
-/** Loops of a process wake together, at multiples of this, milliseconds: each waking costs more than what is then done. */
+/** Milliseconds. Loops end their rests at multiples of this, so that a process is woken once for all of them. */
 const TICK_MS = 250;
 
 /** How long to sleep for about `ms` and end with a tick; what is shorter than two ticks is left as it is. */

@@ -184,7 +184,7 @@ export const SCRIPTS = {
       users[user] = true
     end
     for user in pairs(users) do settle(user, false) end
-    local due = now + 86400000
+    local due = now + 86400000   -- nothing is held: in a day
     for _, key in ipairs({ P..'expiry', 'city:nodes' }) do
       due = math.min(due, tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or due))
     end

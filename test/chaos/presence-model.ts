@@ -108,7 +108,7 @@ export function createPresenceModel() {
     expectedIn: (room: string): Picture =>
       new Map(living(room).map(({ userId }) => [userId, 'online' as const])),
 
-    /** Whether the user had a live connection at `at`, and lost none shortly before that news could still be of. */
+    /** Whether the user was known to have a live connection at `at`, and lost none that news could still be of. */
     wasHere: (userId: string, at: number): boolean => {
       const past = stays.get(userId) ?? [];
       return (

@@ -413,7 +413,10 @@ describe('for the rest of the city', () => {
 
 it('looks for lapsed leases when the next is due, and seldom while none is', async () => {
   const longLeases = { leaseMs: 60_000, renewMs: 20_000 };
-  const quiet = await startPresenceCity(1, { timings: { reapIdleMs: 750 }, lease: longLeases });
+  const quiet = await startPresenceCity(1, {
+    timings: { reapIdleMs: 750, graceMs: 4_000 },
+    lease: longLeases,
+  });
   const scripts = presenceScripts(quiet.redis);
   const due = async () => (await reap(scripts, quiet.nodes[0]!.lease.run, 0)).dueInMs;
   try {
@@ -430,7 +433,7 @@ it('looks for lapsed leases when the next is due, and seldom while none is', asy
     const tab = await come(alice, 0, quiet);
     await tab.call('presence.heartbeat', {});
     tab.close();
-    await until(async () => (await due()) <= 1_200, 'the grace of the closed connection is due next');
+    await until(async () => (await due()) <= 4_000, 'the grace of the closed connection is due next');
     expect(await quiet.redis.hlen(`city:presence:leases:${alice}`)).toBe(1);
     await until(async () => !(await quiet.redis.exists(`city:presence:leases:${alice}`)), 'it is over');
   } finally {
