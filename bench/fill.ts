@@ -49,19 +49,13 @@ const MESSAGES = `
     'User ' || g % 97, 'u_bench_' || g % 97, 'c' || g, sha256(convert_to(g::text, 'UTF8'))
   ${FILLED} order by g`;
 
-const EVENTS = `
-  insert into city_feed_events (id, kind, room_id, user_id, payload, created_at, message_id)
-  select 'evt_city_' || ${ID}, 'room_message', h.room_id, 'u_bench_' || g % 97,
-    city_feed_payload('m_city_' || ${ID}, ${BODY}, 'User ' || g % 97), ${SENT_AT}, 'm_city_' || ${ID}
-  ${FILLED} where $4::bigint is not null order by g`;
-
 /** Rows in one statement. */
 const CHUNK = 500_000;
 /** From so many new rows on it is quicker to drop the indexes and to make them again. */
 const REBUILD = 50_000;
 
 /**
- * Adds the messages `from` to `to` − 1 to the first `rooms` rooms, with their feed events; the heads follow. No node may
+ * Adds the messages `from` to `to` − 1 to the first `rooms` rooms and the feed; the heads follow. No node may
  * have one of the rooms open. Ten million messages are about 13 GB and take a few minutes.
  */
 export async function fillHistory(
@@ -80,7 +74,7 @@ export async function fillHistory(
       for (const definition of indexes) await client.query(definition);
       await client.query(`vacuum (analyze) ${table}`);
     });
-  await Promise.all([fill('city_room_messages', MESSAGES), fill('city_feed_events', EVENTS)]);
+  await fill('city_room_messages', MESSAGES);
   await withClient(url, async (client) => {
     await client.query(
       `update city_room_heads h

@@ -14,7 +14,7 @@ const WELCOMES = [
   { n: 2, room_id: 'room_city_welcome', body: 'Розкажіть про себе: хто ви і що хочете збудувати?' },
 ];
 
-/** A fixed id, so that planting again finds what is there. */
+/** A fixed id, so that planting again finds what is there. A message and its event share the number (migration 0010). */
 const fixedId = (prefix: string, n: number) => `${prefix}_${'0'.repeat(25)}${n}`;
 
 /** Plants what is missing in one transaction; needs the current schema. */
@@ -28,9 +28,9 @@ export async function seed(db: Knex): Promise<void> {
       .insert(ROOMS.map(({ slug }) => ({ room_id: `room_city_${slug}` })))
       .onConflict()
       .ignore();
-    await trx('city_feed_events')
+    await trx('city_events')
       .insert({
-        id: fixedId('evt_city', 1),
+        id: fixedId('evt_city', 0),
         kind: 'system',
         agent_id: 'ag_system',
         payload: { body: 'DAARION City відкрито', snippet: 'DAARION City відкрито' },
@@ -42,7 +42,6 @@ export async function seed(db: Knex): Promise<void> {
         WELCOMES.map(({ n, room_id, body }) => ({
           ord: n,
           id: fixedId('m_city', n),
-          event_id: fixedId('evt_city', n + 1),
           room_id,
           sender_id: 'ag_system',
           author_user_id: null,

@@ -27,11 +27,20 @@ interface FeedHubDeps {
   pollMs?: number;
   /** The least time between two batches. */
   batchMs?: number;
+  /** How long the first subscription waits for transactions that were begun before it. */
+  patienceMs?: number;
 }
 
 export type FeedHub = ReturnType<typeof createFeedHub>;
 
-export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }: FeedHubDeps) {
+export function createFeedHub({
+  db,
+  rooms,
+  log,
+  pollMs = 1_000,
+  batchMs = 250,
+  patienceMs = 8_000,
+}: FeedHubDeps) {
   const stopping = new AbortController();
   let cursor: FeedCursor | undefined;
   let opening: Promise<void> | undefined;
@@ -60,8 +69,8 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
     });
 
   const send = (to: ReturnType<typeof rooms.local.to>, changes: FeedChange[]) => {
-    const events = changes.filter(({ removed }) => !removed).map(({ event }) => event);
-    const ids = changes.filter(({ removed }) => removed).map(({ event }) => event.id);
+    const events = changes.flatMap(({ event }) => event ?? []);
+    const ids = changes.filter(({ event }) => !event).map(({ id }) => id);
     if (events.length > 0) to.emit('feed.events', { events });
     if (ids.length > 0) to.emit('feed.removed', { ids });
   };
@@ -83,8 +92,8 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
 
   const inAnyOf =
     (roomIds: Set<string>) =>
-    ({ event }: FeedChange) =>
-      event.room_id !== null && roomIds.has(event.room_id);
+    ({ room_id }: FeedChange) =>
+      room_id !== null && roomIds.has(room_id);
 
   /**
    * To everybody the same, but for those who are banned from a room of the batch. Users who are not among the `asked`
@@ -115,7 +124,7 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
   /** Reads and delivers one batch; what fails is left to the next. */
   const step = async (from: FeedCursor) => {
     const { changes, next, more } = await readFeedChanges(db, from, BATCH_BOUNDS);
-    const roomIds = new Set(changes.flatMap(({ event }) => event.room_id ?? []));
+    const roomIds = new Set(changes.flatMap(({ room_id }) => room_id ?? []));
     const usersOf = (scope: FeedScope) => new Set(subscribed(scope).flatMap((id) => userOf(id) ?? []));
     const mine = usersOf('mine');
     const everybody = new Set([...mine, ...usersOf('city')]);
@@ -161,7 +170,7 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
   /** Makes sure that there is a cursor: whatever is committed from then on is delivered. */
   const open = async () => {
     if (cursor) return;
-    opening ??= currentCursor(db)
+    opening ??= currentCursor(db, patienceMs)
       .then((current) => {
         cursor = current;
         nudge();
@@ -175,7 +184,7 @@ export function createFeedHub({ db, rooms, log, pollMs = 1_000, batchMs = 250 }:
   return {
     /**
      * Adds a scope to what `socket` receives: everything that is committed after this resolves.
-     * @throws storage errors, when this node has no other subscriber
+     * @throws storage errors, and unavailable behind a long transaction, when this node has no other subscriber
      */
     async subscribe(socket: RoomsSocket, scope: FeedScope): Promise<void> {
       joining++;

@@ -1,4 +1,7 @@
-/** The feed's events: pages of the whole city, and what other features add. */
+/**
+ * The feed's events: pages of the whole city, and what other features add. `city_feed_events` is a view of the rooms'
+ * logs and of what else happens (migration 0010).
+ */
 import type { FeedEvent, FeedKind } from '../contract/feed.ts';
 import type { Db } from '../platform/db.ts';
 import { rows } from '../platform/db.ts';
@@ -39,12 +42,19 @@ const WIRE = [
   'created_at',
 ] as const satisfies (keyof FeedEvent)[];
 
-/** The columns of a FeedEvent, of a table named `e`. */
+/** The columns of a FeedEvent, of a view named `e`. */
 export const FEED_EVENT = WIRE.map((name) => `e.${name}`).join(', ');
 
 /** The place of an event in the feed, whether or not it has been removed since; undefined when there is none. */
 export async function findPlace(db: Db, eventId: string): Promise<number | undefined> {
-  const [found] = await rows<{ n: number }>(db, 'select n from city_feed_events where id = ?', [eventId]);
+  const [found] = await rows<{ n: number }>(
+    db,
+    `select feed_n n from city_room_messages where id = 'm_city_' || substr(:eventId, 10)
+     union all select n from city_events where id = :eventId
+     union all select event_n from city_feed_removals where event_id = :eventId
+     limit 1`,
+    { eventId },
+  );
   return found?.n;
 }
 
@@ -58,7 +68,7 @@ export function listCity(
   if (kind !== undefined) where.push('e.kind = :kind');
   if (before !== undefined) where.push('e.n < :before');
   if (without.length > 0) where.push('(e.room_id is null or e.room_id <> all(:without))');
-  // The page is found in the index alone, so that skipped events cost no visit to the table.
+  // The page is found in the indexes alone, so that skipped events cost no visit to the tables.
   return rows<FeedEvent>(
     db,
     `select ${FEED_EVENT}
@@ -80,12 +90,12 @@ export function listCity(
 /**
  * Adds the event of a new room.
  *
- * `trx` must be the transaction that creates the room and its head: nobody can lock that head, and so number an event
- * of the room, before this one is committed. That keeps `n` in commit order within the room without the head's lock.
+ * `trx` must be the transaction that creates the room and its head: nobody can lock that head, and so send to the room,
+ * before this one is committed. That keeps the event in front of the room's messages.
  */
 export async function insertRoomCreated(trx: Db, event: RoomCreated): Promise<void> {
   await trx.raw(
-    `insert into city_feed_events (id, kind, room_id, user_id, payload) values (?, 'room_created', ?, ?, ?::jsonb)`,
+    `insert into city_events (id, kind, room_id, user_id, payload) values (?, 'room_created', ?, ?, ?::jsonb)`,
     [event.id, event.room_id, event.user_id, JSON.stringify(event.payload)],
   );
 }

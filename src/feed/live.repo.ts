@@ -1,56 +1,87 @@
 /**
- * What live subscribers must hear of, from the feed's rows: each change once, in order, with no gap.
+ * What live subscribers must hear of: each event, and each removal of one, once, in the order of their places, with no
+ * gap.
  *
- * A row carries the transaction of its insertion or removal. Transactions below the oldest running one (xmin) have all
- * ended, so that nothing can appear any more among their rows: what is read from there, in the order (tx, n), is
- * complete. A commit whose transaction is not yet below xmin waits until it is.
+ * Places come from a sequence and are not committed in order. A mark (migration 0010) is the last place that was taken,
+ * with a transaction id that is higher than the takers': once all below it have ended, nothing can appear any more up to
+ * that place, and all of it can be read. A commit behind a mark that waits is waited for with it.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FeedEvent } from '../contract/feed.ts';
 import type { Db } from '../platform/db.ts';
 import { rows } from '../platform/db.ts';
+import { AppError } from '../platform/errors.ts';
 import { FEED_EVENT } from './feed.repo.ts';
 
-/** The last change read: its transaction (xid8, hence text) and number. */
-export interface FeedCursor {
-  tx: string;
+/** A place up to which all has ended when no transaction below `tx` (xid8, hence text) runs. */
+interface FeedMark {
   n: number;
-  /** What was committed when the cursor was made (a pg_snapshot): older news, though not yet below xmin. */
-  before: string;
+  tx: string;
 }
 
+/** The last place that was read, and up to where to read next where that is known. */
+export interface FeedCursor {
+  n: number;
+  mark?: FeedMark;
+}
+
+/** An event that appeared; without `event`, one that disappeared. */
 export interface FeedChange {
-  event: FeedEvent;
-  removed: boolean;
+  id: string;
+  room_id: string | null;
+  event?: FeedEvent;
 }
 
 export interface FeedChanges {
   changes: FeedChange[];
   /** Where to go on from. */
   next: FeedCursor;
-  /** Whether there is more: past the bounds of this read, or committed and waiting for an older transaction. */
+  /** Whether there may be more: past the bounds of this read or its mark, or waiting for a transaction. */
   more: boolean;
 }
 
-/** The oldest transaction that runs, in the eyes of the statement. */
-const XMIN = 'pg_snapshot_xmin(pg_current_snapshot())';
+/** How often to look whether a transaction has ended. */
+const AGAIN_MS = 10;
 
-/** A cursor in front of everything that is not committed yet. */
-export async function currentCursor(db: Db): Promise<FeedCursor> {
-  const [now] = await rows<{ tx: string; before: string }>(
+/** Whether all transactions below `:tx` have ended. */
+const ENDED = 'pg_snapshot_xmin(pg_current_snapshot()) >= :tx::xid8';
+
+/** The mark of now; without `tx` when nothing took a place after `since`. */
+async function takeMark(db: Db, since: number): Promise<{ n: number; tx: string | null }> {
+  const [mark] = await rows<{ n: number; tx: string | null }>(
     db,
-    `select ${XMIN}::text tx, pg_current_snapshot()::text before`,
+    'select n, tx::text from city_feed_mark(?)',
+    [since],
   );
-  return { ...now!, n: 0 };
+  return mark!;
 }
 
+/**
+ * A cursor behind everything that was committed before the call, and in front of all that is committed after the end of
+ * it: waits for the transactions that run.
+ * @throws AppError unavailable when one of them runs for longer than `patienceMs`
+ */
+export async function currentCursor(db: Db, patienceMs: number): Promise<FeedCursor> {
+  const { n, tx } = await takeMark(db, -1);
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    const [now] = await rows<{ ended: boolean }>(db, `select ${ENDED} ended`, { tx });
+    if (now!.ended) return { n };
+    if (performance.now() > deadline) {
+      throw new AppError('unavailable', 'The live feed waits for a long transaction; try again.');
+    }
+    await sleep(AGAIN_MS);
+  }
+}
+
+/** The row of a change, of none where `n` is null. Of what is removed there are only the id and the room. */
 type ChangeRow = {
-  xmin: string;
-  waiting: boolean;
-  tx: string | null;
-  n: number;
-  bytes: number;
+  ended: boolean;
+  known: boolean;
+  n: number | null;
   removed: boolean;
-};
+  bytes: number;
+} & FeedEvent;
 
 /** The changes after `cursor`, oldest first: at most `maxRows`, and no more after `maxBytes` of payload. */
 export async function readFeedChanges(
@@ -58,37 +89,41 @@ export async function readFeedChanges(
   cursor: FeedCursor,
   { maxRows, maxBytes }: { maxRows: number; maxBytes: number },
 ): Promise<FeedChanges> {
-  const found = await rows<ChangeRow & FeedEvent>(
+  const { n: upto, tx } = cursor.mark ?? (await takeMark(db, cursor.n));
+  // A database that was restored may count places, and transactions, from further back.
+  if (tx === null) return { changes: [], next: { n: upto }, more: false };
+  const found = await rows<ChangeRow>(
     db,
-    // Spelled out twice, the same in both places: as a function of the statement its value is known to the planner.
-    `select now.xmin::text, exists (select from city_feed_events e where e.tx >= ${XMIN}) waiting,
-            e.tx::text, e.n, octet_length(e.payload::text) bytes, e.removed_at is not null removed, ${FEED_EVENT}
-     from (select ${XMIN} xmin) now left join lateral (
-       select * from city_feed_events e
-       where (e.tx, e.n) > (:tx::xid8, :n) and e.tx < ${XMIN}
-         and not pg_visible_in_snapshot(e.tx, :before::pg_snapshot)
-       order by e.tx, e.n limit :maxRows
+    `select ${ENDED} ended, pg_snapshot_xmax(pg_current_snapshot()) >= :tx::xid8 known, e.*
+     from (values (1)) always left join (
+       (select e.n, false removed, octet_length(e.payload::text) bytes, ${FEED_EVENT} from city_feed_events e
+        where e.n > :n and e.n <= :upto and e.removed_at is null and ${ENDED} order by e.n limit :maxRows)
+       union all
+       (select r.n, true, 0, r.event_id, null, r.room_id, null, null, null, null from city_feed_removals r
+        where r.n > :n and r.n <= :upto and ${ENDED} order by r.n limit :maxRows)
+       order by n limit :maxRows
      ) e on true
-     order by e.tx, e.n`,
-    { ...cursor, maxRows },
+     order by e.n`,
+    { tx, n: cursor.n, upto, maxRows },
   );
-  const { xmin, waiting } = found[0]!;
-  // A database that was restored or failed over may count transactions from further back.
-  if (BigInt(xmin) < BigInt(cursor.tx)) return { changes: [], next: await currentCursor(db), more: true };
+  const mark = { n: upto, tx };
+  const { ended, known } = found[0]!;
+  if (!ended) return { changes: [], next: known ? { ...cursor, mark } : { n: cursor.n }, more: true };
 
   const changes: FeedChange[] = [];
-  let next = cursor;
+  let { n: last } = cursor;
   let bytes = 0;
-  for (const { xmin: _xmin, waiting: _waiting, tx, n, bytes: size, removed, ...event } of found) {
-    if (tx === null || (bytes > 0 && bytes + size > maxBytes)) break;
-    changes.push({ event, removed });
-    next = { ...cursor, tx, n };
+  for (const { ended: _ended, known: _known, n, removed, bytes: size, ...event } of found) {
+    if (n === null || (bytes > 0 && bytes + size > maxBytes)) break;
+    const { id, room_id } = event;
+    changes.push(removed ? { id, room_id } : { id, room_id, event });
+    last = n;
     bytes += size;
   }
-  const complete = changes.length < maxRows && (found[0]!.tx === null || changes.length === found.length);
-  return complete
-    ? { changes, next: { ...cursor, tx: xmin, n: 0 }, more: waiting }
-    : { changes, next, more: true };
+  const complete = changes.length < maxRows && (found[0]!.n === null || changes.length === found.length);
+  if (!complete) return { changes, next: { n: last, mark }, more: true };
+  // Behind a mark of an earlier read there may be something that was told of since.
+  return { changes, next: { n: upto }, more: cursor.mark !== undefined };
 }
 
 /** For each of `userIds` that is banned from any of `roomIds`: which of them, in order. */

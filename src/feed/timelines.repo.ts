@@ -1,14 +1,14 @@
 /**
  * Timelines: the events of a member's rooms, written out for each member (fan-out on write) and completed when read.
  *
- * Of each room a timeline holds the range [timeline_from, upto_n]: timeline_from belongs to the membership, the
- * watermark upto_n to the room. Both move in the transaction that writes the rows, so that one statement always sees
- * them agree. What lies outside of the range is read from the events themselves: the tail above the watermark, what
- * is older than the membership's first row, and all of a room where it has none. Rows that an earlier membership left
- * behind lie below the timeline_from of the present one, and are ignored.
+ * Of each room a timeline holds a range: from the event at the place timeline_from, which belongs to the membership, to
+ * the one of seq upto_seq, the watermark of the room. Both move in the transaction that writes the rows, so that one
+ * statement always sees them agree. What lies outside of the range is read from the room's log itself: the tail above
+ * the watermark, what is older than the membership's first row, and all of a room where it has none. Rows that an
+ * earlier membership left behind lie below the timeline_from of the present one, and are ignored.
  *
- * The watermark is safe because within one room `n` is in commit order: appends hold the room's head, and an event of
- * the room's creation is committed before anything can be appended to it (insertRoomCreated).
+ * The watermark is safe because seq is in commit order, and the event of a room's creation, which has seq 0, is
+ * committed before anything can be sent to it (insertRoomCreated).
  */
 import type { FeedEvent } from '../contract/feed.ts';
 import type { Db } from '../platform/db.ts';
@@ -23,20 +23,33 @@ import type { FeedPage } from './feed.repo.ts';
 export function listMine(db: Db, userId: string, page: FeedPage): Promise<FeedEvent[]> {
   const { limit, offset, before = Number.MAX_SAFE_INTEGER, kind } = page;
   const ofKind = kind === undefined ? '' : 'and e.kind = :kind';
-  const newestOf = (room: string, range: string) => `
+  // The newest events of room m between two places and above a seq. Its log is in the order of both, so that the seqs
+  // at the places bound what is read of it: the lower one by the number of rows, since for a range of unknown seqs a
+  // planner would read all of it. What has seq 0 was before any message, so that its place is looked at itself.
+  const newestOf = (above: string, below: string, aboveSeq = '-1') => `
     cross join lateral (
-      select e.n from city_feed_events e
-      where e.room_id = ${room}.room_id and e.removed_at is null and ${range} ${ofKind}
-      order by e.n desc limit :size
-    ) e`;
-  // Below the oldest of a full page there is nothing to find any more.
-  const floor = (found: string) => `(select case when count(*) = :size then min(n) else 0 end from ${found})`;
+      select city_seq_at(m.room_id, ${above} + 1, greatest(${aboveSeq}, 0), m.last_seq) above,
+             city_seq_at(m.room_id, ${below}, greatest(${aboveSeq}, 0), m.last_seq) last
+      where ${above} < ${below} and ${aboveSeq} < m.last_seq offset 0
+    ) seqs
+    cross join lateral (
+      select n, seq from (
+        select e.n, e.seq, e.removed_at from city_feed_events e
+        where e.room_id = m.room_id and e.seq <= seqs.last ${ofKind}
+        order by e.seq desc limit seqs.last - seqs.above + (seqs.above = 0)::integer
+      ) some_events
+      where removed_at is null order by seq desc limit :size
+    ) e
+    where e.n > ${above} and e.n < ${below} and e.seq > ${aboveSeq}`;
+  // Below the oldest of a full page, and in front of the feed, there is nothing to find any more.
+  const floor = (found: string) =>
+    `select case when count(*) = :size then min(n) else (select n - 1 from city_feed_start) end n from ${found}`;
   // The conditions on timeline rows are subselects, not joins: a planner that may reorder them reads all of a timeline.
   return rows<FeedEvent>(
     db,
     `with mine as materialized (
-       select m.room_id, ${kind === undefined ? 'm.timeline_from' : 'null::bigint'} timeline_from, k.upto_n
-       from city_room_members m left join city_timeline_marks k using (room_id)
+       select m.room_id, ${kind === undefined ? 'm.timeline_from' : 'null::bigint'} timeline_from, k.upto_seq, h.last_seq
+       from city_room_members m join city_room_heads h using (room_id) left join city_timeline_marks k using (room_id)
        where m.user_id = :user
      ), fanned as materialized (
        select t.event_n n from city_timelines t
@@ -45,15 +58,19 @@ export function listMine(db: Db, userId: string, page: FeedPage): Promise<FeedEv
                            where m.room_id = t.room_id and m.user_id = t.user_id)
          and (select e.removed_at is null from city_feed_events e where e.n = t.event_n)
        order by t.event_n desc limit :size
+     ), fanned_floor as materialized (
+       ${floor('fanned')}
      ), tail as materialized (
        select e.n from mine m
-       ${newestOf('m', `e.n < :before and e.n > greatest(m.upto_n, ${floor('fanned')})`)}
-       where m.timeline_from is not null
+       ${newestOf('(select n from fanned_floor)', ':before', 'm.upto_seq')}
+       and m.timeline_from is not null
      ), recent as materialized (
        select n from (select n from fanned union all select n from tail) found order by n desc limit :size
+     ), recent_floor as materialized (
+       ${floor('recent')}
      ), older as (
        select e.n from mine m
-       ${newestOf('m', `e.n < least(:before, m.timeline_from) and e.n > ${floor('recent')}`)}
+       ${newestOf('(select n from recent_floor)', 'least(:before, m.timeline_from)')}
      ), page as (
        select n from (select n from recent union all select n from older) found
        order by n desc limit :limit offset :offset
@@ -86,9 +103,9 @@ export function fanOutBatch(
       `insert into city_timeline_marks (room_id) select id from city_rooms where id = ? on conflict do nothing`,
       [roomId],
     );
-    const [mark] = await rows<{ upto_n: number }>(
+    const [mark] = await rows<{ upto_seq: number }>(
       trx,
-      'select upto_n from city_timeline_marks where room_id = ? for update skip locked',
+      'select upto_seq from city_timeline_marks where room_id = ? for update skip locked',
       [roomId],
     );
     if (!mark) return false;
@@ -105,9 +122,9 @@ export function fanOutBatch(
     const [{ taken } = { taken: 0 }] = await rows<{ taken: number }>(
       trx,
       `with batch as materialized (
-         select n from city_feed_events
-         where room_id = :room and n > :upto and removed_at is null
-         order by n limit :size
+         select n, seq from city_feed_events
+         where room_id = :room and seq > :upto and removed_at is null
+         order by seq limit :size
        ), written as (
          insert into city_timelines (user_id, event_n, room_id)
          select m.user_id, b.n, m.room_id from city_room_members m cross join batch b where m.room_id = :room
@@ -116,11 +133,11 @@ export function fanOutBatch(
          update city_room_members set timeline_from = (select min(n) from batch)
          where room_id = :room and timeline_from is null and exists (select from batch)
        ), moved as (
-         update city_timeline_marks set upto_n = (select max(n) from batch)
+         update city_timeline_marks set upto_seq = (select max(seq) from batch)
          where room_id = :room and exists (select from batch)
        )
        select count(*) taken from batch`,
-      { room: roomId, upto: mark.upto_n, size },
+      { room: roomId, upto: mark.upto_seq, size },
     );
     return taken === size;
   });

@@ -68,7 +68,6 @@ export function createMessages({ db, roomLog, users, newId, filters, moderationL
       const appended = await roomLog.append({
         creation: {
           id: newId('m_city'),
-          event_id: newId('evt_city'),
           room_id: roomId,
           sender_id: caller.id,
           author_user_id: agent_id === undefined ? caller.id : null,

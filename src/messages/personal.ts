@@ -14,7 +14,7 @@ export const messageSections = [
   ),
 ];
 
-/** Makes tombstones under the alias, a batch of one room each time; their feed events go with them (migration 0007). */
+/** Makes tombstones under the alias, a batch of one room each time; their feed events go with them (migration 0010). */
 export const forgetMessages: Forget = async ({ db }, { userId, alias, aliasName }, size) => {
   const [found] = await rows<{ room_id: string; seq: number }>(
     db,

@@ -38,9 +38,6 @@ export function emptyOldMessages(db: Db, roomId: string, days: number, size: num
        ), emptied as (
          update city_room_messages m set body = '', sent_hash = null, deleted_at = coalesce(m.deleted_at, now())
          from due d where m.id = d.id
-       ), unfed as (
-         update city_feed_events set removed_at = coalesce(removed_at, now()), payload = '{}'
-         where message_id in (select id from due)
        ), marked as (
          insert into city_retention as r (room_id, upto_seq)
          select :roomId, max(seq) from due having count(*) > 0

@@ -10,6 +10,7 @@ import * as logout from '../../migrations/0006_logout.ts';
 import * as me from '../../migrations/0007_me.ts';
 import * as post from '../../migrations/0008_post.ts';
 import * as secondMe from '../../migrations/0009_second_me.ts';
+import * as feedView from '../../migrations/0010_feed_view.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -22,6 +23,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0007_me': me,
   '0008_post': post,
   '0009_second_me': secondMe,
+  '0010_feed_view': feedView,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

@@ -1,6 +1,6 @@
 /** How long the city keeps messages and the feed: once an hour what is older goes, in small batches. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deleteOldEvents, trimTimelines } from '../feed/retention.ts';
+import { dropOldEvents, trimTimelines } from '../feed/retention.ts';
 import { emptyOldMessages, findDueRooms } from '../messages/retention.ts';
 import type { Db } from '../platform/db.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -41,7 +41,7 @@ export function createRetention({ db, messagesDays, feedDays, log }: RetentionDe
       }
     }
     if (feedDays === undefined) return;
-    await repeat(() => deleteOldEvents(db, feedDays, BATCH));
+    await repeat(() => dropOldEvents(db, feedDays, BATCH));
     let after: string | null = '';
     await repeat(async () => {
       after = await trimTimelines(db, after!, BATCH);

@@ -12,7 +12,6 @@ export interface Head {
 /** A new message, ready to be numbered. */
 export interface Creation {
   id: string;
-  event_id: string;
   room_id: string;
   sender_id: string;
   author_user_id: string | null;
@@ -103,13 +102,16 @@ interface Posted {
 const POSTED = 'select last_seqs, last_change_seqs, times';
 
 function postOne(db: Db, message: Creation): Promise<Posted[]> {
-  const { room_id, id, event_id, sender_id, author_agent_id, username, body, client_id } = message;
-  return prepared<Posted>(
-    db,
-    'city_post_one',
-    `${POSTED} from city_post_one($1, $2, $3, $4, $5, $6, $7, $8)`,
-    [...[room_id, id, event_id, sender_id, author_agent_id, username, body, client_id]],
-  );
+  const { room_id, id, sender_id, author_agent_id, username, body, client_id } = message;
+  return prepared<Posted>(db, 'city_post_one', `${POSTED} from city_post_one($1, $2, $3, $4, $5, $6, $7)`, [
+    room_id,
+    id,
+    sender_id,
+    author_agent_id,
+    username,
+    body,
+    client_id,
+  ]);
 }
 
 function postMany(db: Db, creations: Creation[], rooms: string[], places: Place[]): Promise<Posted[]> {
@@ -118,14 +120,13 @@ function postMany(db: Db, creations: Creation[], rooms: string[], places: Place[
   return prepared<Posted>(
     db,
     'city_post',
-    `${POSTED} from city_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+    `${POSTED} from city_post($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
       rooms,
       counts,
       places.map(({ room }) => room + 1),
       places.map(({ nth }) => nth),
       creations.map(({ id }) => id),
-      creations.map(({ event_id }) => event_id),
       creations.map(({ sender_id }) => sender_id),
       creations.map(({ author_agent_id }) => author_agent_id),
       creations.map(({ username }) => username),
@@ -137,7 +138,7 @@ function postMany(db: Db, creations: Creation[], rooms: string[], places: Place[
 
 /**
  * Commits new messages about which nothing is unusual, in the order given; undefined, with nothing done, when
- * something is (migration 0008), and then `appendBatch` says what became of each.
+ * something is (migrations 0008 and 0010), and then `appendBatch` says what became of each.
  */
 export async function postBatch(db: Db, creations: Creation[]): Promise<Message[] | undefined> {
   const rooms = [...new Set(creations.map(({ room_id }) => room_id))];
@@ -168,7 +169,7 @@ export async function postBatch(db: Db, creations: Creation[]): Promise<Message[
   );
 }
 
-/** Commits one batch, whatever is in it (migrations 0002 and 0005); `ord` counts creations first, then changes. */
+/** Commits one batch, whatever is in it (migrations 0005 and 0010); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
   const found = await rows<Message & Omit<Appended, 'message'>>(
     db,

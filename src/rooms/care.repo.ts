@@ -61,8 +61,8 @@ export async function findEnded(db: Db): Promise<string | undefined> {
 }
 
 /**
- * Removes up to `size` of each of what an ended room has left, its feed events first, and at last the room. Any number
- * of nodes may be at it. Returns whether there may be more.
+ * Removes up to `size` of each of what an ended room has left, and at last the room. Any number of
+ * nodes may be at it. Returns whether there may be more.
  */
 export async function purgeBatch(db: Db, roomId: string, size: number): Promise<boolean> {
   const count = async (sql: string, also = '') => {
@@ -73,19 +73,20 @@ export async function purgeBatch(db: Db, roomId: string, size: number): Promise<
     );
     return n;
   };
-  const some = (table: string, where = '') => `
-    ctid = any(array(select ctid from ${table} where room_id = :roomId ${where}
+  const some = (table: string) => `
+    ctid = any(array(select ctid from ${table} where room_id = :roomId
       and not exists (select from city_room_heads where room_id = :roomId)   -- a new room of that id is not ours
       limit :size for update skip locked))`;
-  const removed = await count(
-    `update city_feed_events set removed_at = now(), tx = pg_current_xact_id(), payload = '{}', user_id = null
-     where ${some('city_feed_events', 'and removed_at is null')}`,
-  );
-  if (removed > 0) return true;
-  // Whose an event was that was removed earlier could not be found any more without its message.
+  // Live subscribers hear of what the feed loses.
   let gone = await count(
     `delete from city_room_messages where ${some('city_room_messages')}`,
-    ', events as (update city_feed_events set user_id = null where message_id in (select id from done))',
+    `, told as (
+       insert into city_feed_removals (event_id, event_n, room_id)
+       select 'evt_city_' || substr(id, 8), feed_n, room_id from done where deleted_at is null order by feed_n)`,
+  );
+  gone += await count(
+    `delete from city_events where ${some('city_events')}`,
+    `, told as (insert into city_feed_removals (event_id, event_n, room_id) select id, n, room_id from done)`,
   );
   for (const table of ['city_timelines', 'city_room_members', 'city_read_marks']) {
     gone += await count(`delete from ${table} where ${some(table)}`);

@@ -75,8 +75,8 @@ export const forgetRooms: Forget = async ({ db }, { userId, alias, aliasName }) 
     }
     await trx.raw('update city_rooms set created_by = ? where id = ?', [alias, room.id]);
     await trx.raw(
-      `update city_feed_events e set user_id = :alias, payload = payload || jsonb_build_object('username', :aliasName::text)
-       where room_id = :roomId and kind = 'room_created' and user_id = :userId and removed_at is null`,
+      `update city_events set user_id = :alias, payload = payload || jsonb_build_object('username', :aliasName::text)
+       where room_id = :roomId and kind = 'room_created' and user_id = :userId`,
       { roomId: room.id, userId, alias, aliasName },
     );
   });

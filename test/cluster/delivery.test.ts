@@ -170,7 +170,6 @@ describe('three nodes', () => {
     const db = createDb(city.database.url, createLogger('silent'), 1);
     const creation = {
       id: `m_city_${'0'.repeat(24)}ZZ`,
-      event_id: `evt_city_${'0'.repeat(24)}ZZ`,
       room_id: ROOM,
       sender_id: 'u_ghost',
       author_user_id: 'u_ghost',

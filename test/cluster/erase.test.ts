@@ -181,7 +181,7 @@ it('leaves nothing of a marker that was planted in everything, and everything of
   const before = await dumpDatabase(database.url);
   const where = new Set(before.filter(isMarked).map((line) => line.split(' ')[0]));
   expect([...where].sort()).toEqual([
-    'city_feed_events',
+    'city_events',
     'city_moderation_log',
     'city_reports',
     'city_room_messages',
@@ -226,7 +226,7 @@ it('leaves nothing of a marker that was planted in everything, and everything of
 
   // Nobody else misses anything: what Bob had is there, letter by letter.
   const kept = new Set(after);
-  const changing = /^(city_read_marks|city_room_members|city_timelines|city_rooms|city_feed_events) /;
+  const changing = /^(city_read_marks|city_room_members|city_timelines|city_rooms|city_events) /;
   expect(others(before).filter((line) => !kept.has(line) && !changing.test(line))).toEqual([]);
   expect((await bob('GET', '/city/rooms/den')).status).toBe(404);
   const yard = (await bob('GET', '/city/rooms/yard')).body;

@@ -52,7 +52,7 @@ afterEach(async () => {
 });
 
 /** A node with nothing but the feed. Its pool is its own, so that `reads` counts the reads of its hub alone. */
-async function startNode({ pollMs = NEVER_MS, batchMs = 50 } = {}) {
+async function startNode({ pollMs = NEVER_MS, batchMs = 50, patienceMs = 8_000 } = {}) {
   const own = createDb(database.url, log);
   const links = await connectRedis(redis.url, log);
   const metrics = createMetrics();
@@ -65,7 +65,7 @@ async function startNode({ pollMs = NEVER_MS, batchMs = 50 } = {}) {
     limits: UNLIMITED,
     authorise: async () => {},
   });
-  const hub = createFeedHub({ db: own, rooms, log, pollMs, batchMs });
+  const hub = createFeedHub({ db: own, rooms, log, pollMs, batchMs, patienceMs });
   attachFeed({ hub, gateway });
   rooms.use((socket, next) => {
     const id = String(socket.handshake.auth['token']);
@@ -101,7 +101,7 @@ type Node = Awaited<ReturnType<typeof startNode>>;
 
 /** Sends a message on a connection or in a transaction; its ids. */
 async function send(on: Db, room_id: string, sender_id = 'ag_bot') {
-  const message = { id: newId('m_city'), event_id: newId('evt_city'), room_id };
+  const message = { id: newId('m_city'), room_id };
   const isAgent = sender_id.startsWith('ag_');
   const author = {
     author_user_id: isAgent ? null : sender_id,
@@ -109,7 +109,7 @@ async function send(on: Db, room_id: string, sender_id = 'ag_bot') {
   };
   const rest = { sender_id, ...author, username: 'Бот', body: 'подія', client_id: null };
   await appendBatch(on, [{ ...message, ...rest }], []);
-  return message;
+  return { ...message, event_id: message.id.replace('m_city', 'evt_city') };
 }
 
 /** A transaction that does not outlive its test. */
@@ -136,10 +136,10 @@ async function barrier(nodes: Node[], sockets: TestSocket[], room = A): Promise<
   return event_id;
 }
 
-/** Resolves when the hub of `node` has begun and ended a read since the call. */
+/** Resolves when the hub of `node` has looked from the beginning since the call: a mark, and what lies up to it. */
 async function nextRead(node: Node): Promise<void> {
   const seen = node.reads();
-  await until(() => node.reads() >= seen + 2, 'two more reads');
+  await until(() => node.reads() >= seen + 3, 'three more reads');
 }
 
 describe('the live feed of the city', () => {
@@ -214,7 +214,7 @@ describe('the live feed of the city', () => {
     );
     await Promise.all([write(writers[0]!, A, nodes[0]!), write(writers[1]!, B, nodes[1]!)]);
     await barrier(nodes, sockets);
-    const stored = await rows<{ id: string }>(db, 'select id from city_feed_events order by tx, n');
+    const stored = await rows<{ id: string }>(db, 'select id from city_feed_events order by n');
     const wanted = stored.map(({ id }) => id).filter((id) => !before.has(id));
     expect(wanted.length).toBeGreaterThan(80);
     for (const socket of sockets) expect(received(socket)).toEqual(wanted);
@@ -308,19 +308,35 @@ describe('subscriptions', () => {
     expect(received(socket)).toEqual([...both, own]);
   });
 
-  it('begin with what is committed after them, though an older transaction still runs', async () => {
+  it('wait for what runs when they begin, and bring nothing of it', async () => {
     const node = await startNode();
-    const held = await db.transaction();
-    await held.raw('select pg_current_xact_id()');
-    await send(db, A);
-    const subscriber = await node.subscriber('u_new', 'city');
-    await held.rollback();
+    const held = await begin();
+    await send(held, A);
+    await send(db, B);
+    const subscribing = node.subscriber('u_new', 'city');
+    await nextRead(node);
+    await held.commit();
+    const subscriber = await subscribing;
     const last = await barrier([node], [subscriber]);
     expect(received(subscriber)).toEqual([last]);
   });
 
+  it('are refused for now when that takes too long', async () => {
+    const node = await startNode({ patienceMs: 50 });
+    const held = await begin();
+    await held.raw('select pg_current_xact_id()');
+    const socket = await node.subscriber('u_patient');
+    expect(await socket.ack('feed.subscribe', { scope: 'city' })).toMatchObject({
+      error: { code: 'unavailable', retryable: true },
+    });
+    await held.rollback();
+    await socket.call('feed.subscribe', { scope: 'city' });
+    const last = await barrier([node], [socket]);
+    expect(received(socket)).toEqual([last]);
+  });
+
   it('cost no reads when there are none, and begin anew with the next', async () => {
-    const node = await startNode({ pollMs: 10 });
+    const node = await startNode({ pollMs: 1 });
     const first = await node.subscriber('u_ada', 'city');
     await until(() => node.reads() > 2, 'some reads');
     await first.call('feed.unsubscribe', { scope: 'city' });

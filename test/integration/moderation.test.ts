@@ -207,8 +207,7 @@ describe('a ban', () => {
     [
       'a message',
       (id: string, userId: string) => [
-        `select city_send(jsonb_build_array(jsonb_build_object('ord', 0, 'id', 'm_race_' || $2::text, 'event_id',
-           'evt_race_' || $2::text, 'room_id', $1::text, 'sender_id', $2::text, 'author_user_id', $2::text,
+        `select city_send(jsonb_build_array(jsonb_build_object('ord', 0, 'id', 'm_race_' || $2::text, 'room_id', $1::text, 'sender_id', $2::text, 'author_user_id', $2::text,
            'username', 'x', 'body', 'late')), '[]')`,
         [id, userId],
       ],
@@ -484,7 +483,7 @@ describe('deleting a room', () => {
     }
     const { rows } = await sql.query<{ table_name: string }>(
       `select table_name from information_schema.columns where column_name = 'room_id' and table_schema = 'public'
-       and table_name not in ('city_moderation_log', 'city_deleted_rooms', 'city_feed_events', 'city_restrictions_in_force')`,
+       and table_name not in ('city_moderation_log', 'city_deleted_rooms', 'city_feed_removals', 'city_restrictions_in_force')`,
     );
     for (const { table_name } of rows) {
       const left = await sql.query(`select from ${table_name} where room_id = $1`, [id]);
