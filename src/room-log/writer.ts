@@ -13,6 +13,8 @@ import { appendBatch, postBatch } from './log.repo.ts';
 import type { Appended, Change, Creation } from './log.repo.ts';
 
 const BATCH_MAX = 500;
+/** Batches up to this size are never divided. */
+const SMALL = 16;
 const QUEUE_MAX = 10_000;
 const RETRY_AFTER_MS = 100;
 /** For how long a refused batch says that writes are refused, unless one is committed meanwhile. */
@@ -36,6 +38,7 @@ interface WriterDeps {
 
 export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   const queue: Pending[] = [];
+  let lastSize = 0;
   let running: Promise<void> | undefined;
   let refusedAt = -Infinity;
 
@@ -83,16 +86,24 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     }
   };
 
-  /** The head of the queue with at most one change to each message, so that each is answered with its own result. */
+  /**
+   * The head of the queue with at most one change to each message, so that each is answered with its own result. Of
+   * what waits and was last committed no more than half: while PostgreSQL works at one half, the senders of the other
+   * are answered and send again, where a batch of all would have either wait for the other.
+   */
   const nextBatch = (): Pending[] => {
+    const half = Math.ceil((queue.length + lastSize) / 2);
+    const max = Math.min(BATCH_MAX, Math.max(SMALL, half));
     const changed = new Set<string>();
-    const end = queue.slice(0, BATCH_MAX).findIndex(({ entry }) => {
+    const end = queue.slice(0, max).findIndex(({ entry }) => {
       if (!('change' in entry)) return false;
       const again = changed.has(entry.change.message_id);
       changed.add(entry.change.message_id);
       return again;
     });
-    return queue.splice(0, end === -1 ? BATCH_MAX : end);
+    const batch = queue.splice(0, end === -1 ? max : end);
+    lastSize = batch.length;
+    return batch;
   };
 
   const drain = async () => {
