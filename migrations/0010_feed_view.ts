@@ -5,15 +5,16 @@
  *
  * Places come from one sequence, and are taken by transactions that have an id already. Hence whoever reads the
  * sequence and takes an id next knows that up to the place it read nothing can appear any more once the transactions
- * with lower ids have ended; live readers rest on that (city_feed_mark). Within a room places rise with seq, which has no gaps,
- * so that the seq at a place is found by halving (city_seq_at) and needs no index.
+ * with lower ids have ended; live readers rest on that (city_feed_mark). Within a room places rise with seq, which has
+ * no gaps, so that the seq at a place is found by halving (city_seq_at) and needs no index.
  *
- * What was stored before is moved here, in this transaction, during which nobody can write: about a minute for a
- * million messages. Nodes of the version before cannot run beside it.
+ * What was stored before is moved in this transaction, during which nobody can write: a minute or two for a million
+ * messages. Nodes of the version before cannot run on what it makes.
  */
 import type { Knex } from 'knex';
 
-const HOURS_MS = 6 * 3_600_000;
+/** As long as it takes: connections give up earlier otherwise. */
+const PATIENCE_MS = 6 * 3_600_000;
 
 export async function up(db: Knex): Promise<void> {
   await db
@@ -57,9 +58,11 @@ export async function up(db: Knex): Promise<void> {
       from (select id, row_number() over (order by room_id, seq) k, count(*) over () total
             from city_room_messages where feed_n is null) o
       where o.id = m.id;
+    -- The seeds gave the number of the first message to another event.
+    update city_feed_events set id = 'evt_city_00000000000000000000000000'
+      where id = 'evt_city_00000000000000000000000001' and message_id is null;
     insert into city_events
-      -- The seeds gave the number of the first message to another event.
-      select case id when 'evt_city_00000000000000000000000001' then 'evt_city_00000000000000000000000000' else id end, kind, room_id, user_id, agent_id, payload, created_at, n from city_feed_events
+      select id, kind, room_id, user_id, agent_id, payload, created_at, n from city_feed_events
       where message_id is null and removed_at is null;
     insert into city_feed_start select coalesce(min(n), 0) from city_feed_events;
     select setval('city_feed_places', coalesce(max(n), 0) + 1) from city_feed_events;
@@ -383,7 +386,7 @@ export async function up(db: Knex): Promise<void> {
     end $$;
   `,
     )
-    .options({ query_timeout: HOURS_MS });
+    .options({ query_timeout: PATIENCE_MS });
 }
 
 export async function down(): Promise<void> {
