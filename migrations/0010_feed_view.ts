@@ -29,7 +29,7 @@ export async function up(db: Knex): Promise<void> {
     -- What happens in the city besides messages.
     create table city_events (
       id text primary key,
-      kind text not null check (kind in ('system', 'room_created')),
+      kind text not null,
       room_id text null,
       user_id text null,
       agent_id text null,
@@ -95,6 +95,16 @@ export async function up(db: Knex): Promise<void> {
         select id, kind, room_id, user_id, agent_id, payload, created_at, n, 0::bigint, null::text, null::timestamptz(3)
         from city_events
       ) e where n >= (select n from city_feed_start);
+
+    -- It takes events as the table before it did: an operator announces something with kind 'system'.
+    create function city_add_event() returns trigger language plpgsql as $$
+    begin
+      insert into city_events (id, kind, room_id, user_id, agent_id, payload, created_at)
+        values (new.id, new.kind, new.room_id, new.user_id, new.agent_id, new.payload, coalesce(new.created_at, now()));
+      return new;
+    end $$;
+    create trigger city_feed_events_insert instead of insert on city_feed_events
+      for each row execute function city_add_event();
 
     -- The last seq of a room from low to high whose place is below the given; low, where there is none.
     create function city_seq_at(room text, place bigint, low bigint, high bigint) returns bigint

@@ -161,6 +161,16 @@ describe('the live feed of the city', () => {
     });
   });
 
+  it('delivers what an operator announces', async () => {
+    const node = await startNode();
+    const socket = await node.subscriber('u_ada', 'city');
+    const id = newId('evt_city');
+    await db('city_feed_events').insert({ id, kind: 'system', payload: { body: 'Свято міста' } });
+    await barrier([node], [socket]);
+    const [event] = socket.of('feed.events').flatMap(({ events }: { events: FeedEvent[] }) => events);
+    expect(FeedEvent.strict().parse(event)).toMatchObject({ id, kind: 'system', room_id: null });
+  });
+
   it('needs no news: the poll finds it', async () => {
     const node = await startNode({ pollMs: 20 });
     const socket = await node.subscriber('u_ada', 'city');
