@@ -55,26 +55,24 @@ const CHUNK = 500_000;
 const REBUILD = 50_000;
 
 /**
- * Adds the messages `from` to `to` − 1 to the first `rooms` rooms and the feed; the heads follow. No node may
- * have one of the rooms open. Ten million messages are about 13 GB and take a few minutes.
+ * Adds the messages `from` to `to` − 1 to the first `rooms` rooms; the heads follow. No node may have one of the
+ * rooms open. Ten million messages take a few minutes.
  */
 export async function fillHistory(
   url: string,
   { rooms, from = 0, to }: { rooms: number; from?: number; to: number },
 ): Promise<void> {
-  const fill = (table: string, insert: string) =>
-    withClient(url, async (client) => {
-      // Foreign keys are triggers: what is written here is known to have its room.
-      await client.query(`set session_replication_role = replica; set synchronous_commit = off`);
-      await client.query(`set maintenance_work_mem = '512MB'`);
-      const indexes = to - from >= REBUILD ? await dropIndexes(client, table) : [];
-      for (let first = from; first < to; first += CHUNK) {
-        await client.query(insert, [first, Math.min(first + CHUNK, to), rooms, from]);
-      }
-      for (const definition of indexes) await client.query(definition);
-      await client.query(`vacuum (analyze) ${table}`);
-    });
-  await fill('city_room_messages', MESSAGES);
+  await withClient(url, async (client) => {
+    // Foreign keys are triggers: what is written here is known to have its room.
+    await client.query(`set session_replication_role = replica; set synchronous_commit = off`);
+    await client.query(`set maintenance_work_mem = '512MB'`);
+    const indexes = to - from >= REBUILD ? await dropIndexes(client, 'city_room_messages') : [];
+    for (let first = from; first < to; first += CHUNK) {
+      await client.query(MESSAGES, [first, Math.min(first + CHUNK, to), rooms, from]);
+    }
+    for (const definition of indexes) await client.query(definition);
+    await client.query('vacuum (analyze) city_room_messages');
+  });
   await withClient(url, async (client) => {
     await client.query(
       `update city_room_heads h

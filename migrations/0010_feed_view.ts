@@ -71,6 +71,9 @@ export async function up(db: Knex): Promise<void> {
     alter table city_room_messages
       alter column feed_n set default city_next_place(),
       alter column feed_n set not null;
+    create function city_event_id(message_id text) returns text language sql immutable as $$
+      select 'evt_city_' || substr(message_id, 8)
+    $$;
     create function city_event_kind(agent_id text) returns text language sql immutable as $$
       select case when agent_id is null then 'room_message' else 'agent_reply' end
     $$;
@@ -85,7 +88,7 @@ export async function up(db: Knex): Promise<void> {
     -- own and agree in their types to the letter.
     create view city_feed_events as
       select * from (
-        select 'evt_city_' || substr(id, 8) id, city_event_kind(author_agent_id) kind, room_id,
+        select city_event_id(id) id, city_event_kind(author_agent_id) kind, room_id,
                case when author_agent_id is null then author_user_id end user_id, author_agent_id agent_id,
                city_feed_payload(id, body, username) payload, created_at, feed_n n, seq, id message_id,
                deleted_at removed_at
@@ -138,7 +141,7 @@ export async function up(db: Knex): Promise<void> {
 
     create function city_unfeed(message_ids text[]) returns void language sql as $$
       insert into city_feed_removals (event_id, event_n, room_id)
-        select 'evt_city_' || substr(id, 8), feed_n, room_id from city_room_messages where id = any(message_ids)
+        select city_event_id(id), feed_n, room_id from city_room_messages where id = any(message_ids)
         order by feed_n
     $$;
 

@@ -82,7 +82,7 @@ export async function purgeBatch(db: Db, roomId: string, size: number): Promise<
     `delete from city_room_messages where ${some('city_room_messages')}`,
     `, told as (
        insert into city_feed_removals (event_id, event_n, room_id)
-       select 'evt_city_' || substr(id, 8), feed_n, room_id from done where deleted_at is null order by feed_n)`,
+       select city_event_id(id), feed_n, room_id from done where deleted_at is null order by feed_n)`,
   );
   gone += await count(
     `delete from city_events where ${some('city_events')}`,

@@ -207,8 +207,8 @@ describe('a ban', () => {
     [
       'a message',
       (id: string, userId: string) => [
-        `select city_send(jsonb_build_array(jsonb_build_object('ord', 0, 'id', 'm_race_' || $2::text, 'room_id', $1::text, 'sender_id', $2::text, 'author_user_id', $2::text,
-           'username', 'x', 'body', 'late')), '[]')`,
+        `select city_send(jsonb_build_array(jsonb_build_object('ord', 0, 'id', 'm_race_' || $2::text,
+           'room_id', $1::text, 'sender_id', $2::text, 'author_user_id', $2::text, 'username', 'x', 'body', 'late')), '[]')`,
         [id, userId],
       ],
     ],
