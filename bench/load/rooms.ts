@@ -93,19 +93,20 @@ export function create(options: RoomsOptions) {
     delivery.record(nowUs() - marker.sentUs);
   };
 
-  const send = (from: Sender, scheduledUs: number, onAck?: () => void) => {
+  const send = (from: Sender, scheduledUs: number, onAnswer?: () => void) => {
     const n = ++from.sent;
     const body = (writeMarker(from.sender, n, scheduledUs) + padding).slice(0, bodyLength);
     const payload = `{"room_id":"${from.roomId}","body":"${body}","client_id":"${loadId}-${from.userId}-${n}"}`;
     from.wire.request('/rooms', 'room.message.send', payload, (frame, at) => {
       if (frame.indexOf(OK, at) !== at + 2) {
         running = false;
-        return void refusals.push(String(frame).slice(0, 300));
+        refusals.push(String(frame).slice(0, 300));
+        return onAnswer?.();
       }
       acked[from.room]![from.sender]!++;
       counts.acked++;
       ack.record(nowUs() - scheduledUs);
-      onAck?.();
+      onAnswer?.();
     });
   };
 
@@ -167,7 +168,7 @@ export function create(options: RoomsOptions) {
       looping = loop();
     },
 
-    /** Every sender sends `count` messages, each when the one before is acknowledged; resolves when all are. */
+    /** Every sender sends `count` messages, each when the one before is answered; resolves when all are. */
     async sendEach({ count }: { count: number }): Promise<void> {
       const each = (from: Sender) =>
         new Promise<void>((resolve) => {

@@ -38,7 +38,10 @@ const figures = ({ seconds, acked, delivered, ack, delivery, lateness, cpu }: Me
 };
 
 /** The window is as long as the servers' ping interval: each connection is asked once in it, whenever it was opened. */
-const times = { full: { warmMs: 3_000, measureMs: 10_000 }, smoke: { warmMs: 50, measureMs: 300 } };
+const times = {
+  full: { primeMessages: 4_000, warmMs: 3_000, measureMs: 10_000 },
+  smoke: { primeMessages: 20, warmMs: 50, measureMs: 300 },
+};
 
 const large: Record<'full' | 'smoke', RoomsPlan> = {
   full: { ...times.full, nodes: 2, rooms: 4, both: 300, rate: 50 },

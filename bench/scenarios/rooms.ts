@@ -21,6 +21,8 @@ export interface RoomsPlan {
   /** Messages a second in all; closed loop when absent. */
   rate?: number;
   generators?: number;
+  /** Messages that each node is sent before, in small rooms of their own, so that compiled code is measured. */
+  primeMessages?: number;
   warmMs: number;
   measureMs: number;
   connectAtOnce?: number;
@@ -49,6 +51,7 @@ export async function runRooms(
   const cluster = await services.start(server, { nodes: plan.nodes });
   const generators: Generator<RoomsLoad>[] = [];
   try {
+    if (plan.primeMessages) await prime(cluster, plan.primeMessages);
     const options = await clientsOf(cluster, plan);
     const parts = split(options.clients, plan.generators ?? 1);
     for (const clients of parts)
@@ -87,14 +90,37 @@ export async function runRooms(
   }
 }
 
+/**
+ * A server runs for days, a measured window for seconds: at a few messages a second V8 would still be interpreting and
+ * compiling in it. So every server is given the same number of messages first; its clients leave again.
+ */
+async function prime(cluster: Cluster, messages: number): Promise<void> {
+  const options = await clientsOf(cluster, { rooms: 2 * cluster.nodes.length, both: 2 }, 'u_early');
+  const generator = await startGenerator<RoomsLoad>(LOAD, options);
+  try {
+    await generator.call('connect', { atOnce: options.clients.length });
+    await generator.call('sendEach', {
+      count: Math.ceil((messages * cluster.nodes.length) / options.clients.length),
+    });
+    const [problem] = await generator.call('verify', { sent: await generator.call('settle') });
+    if (problem) throw new Error(`what comes before the load went wrong: ${problem}`);
+  } finally {
+    await generator.stop();
+  }
+}
+
 /** Every room's clients, spread over the nodes. */
-async function clientsOf(cluster: Cluster, plan: RoomsPlan): Promise<RoomsOptions> {
+async function clientsOf(
+  cluster: Cluster,
+  plan: Pick<RoomsPlan, 'rooms' | 'both' | 'senders' | 'readers' | 'patienceMs'>,
+  users = 'u_bench',
+): Promise<RoomsOptions> {
   const { rooms: count, both = 0, senders = 0, readers = 0, patienceMs } = plan;
   const ids = await cluster.createRooms(count);
   const clients: RoomClient[] = [];
   for (const room of ids.keys()) {
     for (let n = 0; n < both + senders + readers; n++) {
-      const userId = `u_bench_${clients.length}`;
+      const userId = `${users}_${clients.length}`;
       clients.push({
         url: cluster.nodes[clients.length % cluster.nodes.length]!.url,
         token: await cluster.token(userId, { name: `Bench ${clients.length}` }),
