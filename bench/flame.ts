@@ -77,7 +77,7 @@ function draw({ name, group, micros, callees }: Frame, x: number, depth: number)
   if (width < LEAST) return;
   deepest = Math.max(deepest, depth);
   const share = `${((micros / root.micros) * 100).toFixed(1)} %`;
-  const shown = name.slice(0, Math.floor((width - 6) / 6));
+  const shown = name.slice(0, Math.max(0, Math.floor((width - 6) / 6)));
   const place = `x="${x.toFixed(1)}" y="${depth * ROW}" width="${width.toFixed(1)}" height="${ROW - 1}"`;
   boxes.push(
     `<g><title>${escape(name)}, ${share}</title><rect ${place} fill="${COLOURS[group] ?? LIBRARY}"/>` +

@@ -16,7 +16,7 @@ const USAGE = `npm run bench [-- options]
   --smoke            everything tiny and once: tries the bench, measures nothing
   --report NAME      where the results go: docs/NAME.md and docs/NAME/; a whole run has performance anyway
   --dist DIR         the city's build, a folder with src/main.js; dist otherwise (or BENCH_DIST)
-  --node-args ARGS   for the processes of the servers, e.g. "--cpu-prof --cpu-prof-dir=/tmp/prof"`;
+  --node-args=ARGS   for the processes of the servers, e.g. --node-args="--cpu-prof --cpu-prof-dir=/tmp/prof"`;
 
 const NAMES: ServerName[] = ['bare', 'tutorial', 'city'];
 const RUNS = 5;
