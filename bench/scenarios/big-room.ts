@@ -10,7 +10,7 @@ const plans: Record<'full' | 'smoke', RoomsPlan> = {
     both: 10,
     readers: 4_990,
     rate: 4,
-    primeMessages: 4_000,
+    warmMessages: 4_000,
     warmMs: 4_000,
     measureMs: 10_000,
     connectAtOnce: 100,

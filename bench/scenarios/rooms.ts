@@ -21,8 +21,9 @@ export interface RoomsPlan {
   /** Messages a second in all; closed loop when absent. */
   rate?: number;
   generators?: number;
-  /** Messages that each node is sent before, in small rooms of their own, so that compiled code is measured. */
-  primeMessages?: number;
+  /** Messages that each node is sent first, in small rooms; none when absent. */
+  warmMessages?: number;
+  /** How long the load itself runs before it is measured. */
   warmMs: number;
   measureMs: number;
   connectAtOnce?: number;
@@ -51,7 +52,7 @@ export async function runRooms(
   const cluster = await services.start(server, { nodes: plan.nodes });
   const generators: Generator<RoomsLoad>[] = [];
   try {
-    if (plan.primeMessages) await prime(cluster, plan.primeMessages);
+    if (plan.warmMessages) await warm(cluster, plan.warmMessages);
     const options = await clientsOf(cluster, plan);
     const parts = split(options.clients, plan.generators ?? 1);
     for (const clients of parts)
@@ -91,11 +92,11 @@ export async function runRooms(
 }
 
 /**
- * A server runs for days, a measured window for seconds: at a few messages a second V8 would still be interpreting and
- * compiling in it. So every server is given the same number of messages first; its clients leave again.
+ * Sends every node `messages` messages in small rooms, from clients that leave again: a server runs for days, a measured
+ * window for seconds, in which V8 would still be compiling if only a few messages a second came before.
  */
-async function prime(cluster: Cluster, messages: number): Promise<void> {
-  const options = await clientsOf(cluster, { rooms: 2 * cluster.nodes.length, both: 2 }, 'u_early');
+async function warm(cluster: Cluster, messages: number): Promise<void> {
+  const options = await clientsOf(cluster, { rooms: 2 * cluster.nodes.length, both: 2 }, 'u_warm');
   const generator = await startGenerator<RoomsLoad>(LOAD, options);
   try {
     await generator.call('connect', { atOnce: options.clients.length });
@@ -103,7 +104,7 @@ async function prime(cluster: Cluster, messages: number): Promise<void> {
       count: Math.ceil((messages * cluster.nodes.length) / options.clients.length),
     });
     const [problem] = await generator.call('verify', { sent: await generator.call('settle') });
-    if (problem) throw new Error(`what comes before the load went wrong: ${problem}`);
+    if (problem) throw new Error(`warming up went wrong: ${problem}`);
   } finally {
     await generator.stop();
   }

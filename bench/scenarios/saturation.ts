@@ -32,7 +32,7 @@ const faster = (over: Goal['over'] & string, atLeast: number): Goal => ({
   atLeast,
 });
 
-/** V8 goes on compiling for so long under this load. */
+/** By then V8 has compiled most of what this load runs (the last of it after some 14 s). */
 const WARM_MS = 8_000;
 
 const trial = (

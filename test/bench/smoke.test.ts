@@ -31,9 +31,17 @@ const context = (server: ServerName, own: Services) => ({
   log: () => {},
 });
 
+const EACH = 10;
+/** A body may have 10,000 characters. */
+const TOO_LONG = 10_001;
+
+interface Trouble {
+  strike?: Strike;
+  bodyLength?: number;
+}
+
 /** Two clients of one room of `server` send each so many messages, one after the other; what the ledger says. */
-async function problemsOf(server: ServerName, strike?: Strike): Promise<string[]> {
-  const EACH = 10;
+async function ledgerOf(server: ServerName, { strike, bodyLength = 100 }: Trouble = {}) {
   const cluster = await shared.start(server);
   const relay = strike && (await startRelay(cluster.nodes[0]!.url, strike));
   const [room] = await cluster.createRooms(1);
@@ -46,15 +54,14 @@ async function problemsOf(server: ServerName, strike?: Strike): Promise<string[]
     rooms: [{ id: room!, senders: 2 }],
     clients: [await client(0), await client(1)],
     numbered: server === 'city',
-    bodyLength: 100,
+    bodyLength,
     patienceMs: strike === 'lose' ? 1_000 : 20_000,
   } satisfies RoomsOptions);
   try {
     await generator.call('connect', {});
     await generator.call('sendEach', { count: EACH });
     const sent = await generator.call('settle');
-    expect(sent).toEqual([[EACH, EACH]]);
-    return await generator.call('verify', { sent });
+    return { sent, problems: await generator.call('verify', { sent }) };
   } finally {
     await generator.stop();
     await relay?.close();
@@ -69,7 +76,7 @@ describe('the ledger', () => {
   ])(
     'finds what a server does to one delivery: %s',
     async (strike, problem) => {
-      expect(await problemsOf('bare', strike)).toEqual([problem]);
+      expect(await ledgerOf('bare', { strike })).toEqual({ sent: [[EACH, EACH]], problems: [problem] });
     },
     PATIENCE_MS,
   );
@@ -77,11 +84,21 @@ describe('the ledger', () => {
   it.each<ServerName>(['bare', 'tutorial', 'city'])(
     'has nothing to say of %s',
     async (server) => {
-      expect(await problemsOf(server)).toEqual([]);
+      expect(await ledgerOf(server)).toEqual({ sent: [[EACH, EACH]], problems: [] });
     },
     PATIENCE_MS,
   );
 });
+
+it(
+  'ends a load whose messages are refused, and says so',
+  async () => {
+    const { sent, problems } = await ledgerOf('city', { bodyLength: TOO_LONG });
+    expect(sent).toEqual([[0, 0]]);
+    expect(problems).toContainEqual(expect.stringMatching(/^refused: 20, the first: .*"invalid"/));
+  },
+  PATIENCE_MS,
+);
 
 describe('every scenario', () => {
   it.each(SCENARIOS.map((scenario) => [scenario.name, scenario.trials[0]!] as const))(
