@@ -18,7 +18,8 @@ import type { Follower } from './follower.ts';
 
 const MB = 1024 * 1024;
 const BODY = 'x'.repeat(10_000);
-const SIZES = { smoke: { megabytes: 10 }, full: { megabytes: 100 } } as const;
+const SIZES = { smoke: { megabytes: 30 }, full: { megabytes: 100 } } as const;
+const FLOODS_MAX = 3;
 const AT_ONCE = 16;
 const LOOK_EVERY_MS = 20;
 const QUEUED_MAX = MB;
@@ -94,7 +95,7 @@ export const slowReader: Scenario = {
       let overSince: number | undefined;
       let cutAfter: number | undefined;
       let most = 0;
-      const stalled = await peakOver(bytes, async () => {
+      const look = async () => {
         if (cutAfter !== undefined) return;
         const now = performance.now();
         const queue = await kernelHolds(port);
@@ -105,9 +106,14 @@ export const slowReader: Scenario = {
         const held = (peer.at! - from) * BODY.length - queue;
         most = Math.max(most, held);
         if (held > QUEUED_MAX) overSince ??= now;
-      });
+      };
+      let stalled = 0;
+      let floods = 0;
+      // A kernel may take most of one, and a fast machine be through with it before the node has looked.
+      for (; cutAfter === undefined && floods < FLOODS_MAX; floods++)
+        stalled = Math.max(stalled, await peakOver(bytes, look));
       const stalledWaits = waits.sort((a, b) => a - b);
-      log(`${bytes / MB} MB past a reader that stalls; cut after ${cutAfter}`);
+      log(`${(floods * bytes) / MB} MB past a reader that stalls; cut after ${cutAfter}`);
 
       socket.resume();
       if (cutAfter !== undefined) await until(() => !reader.socket.connected, 'the reader aware of it');
@@ -122,7 +128,7 @@ export const slowReader: Scenario = {
       if (!peer.socket.connected) problems.push('the peer was cut too');
       return {
         figures: {
-          'sent past it': `${bytes / MB} MB`,
+          'sent past it': `${(floods * bytes) / MB} MB`,
           'cut after 1 MB': `${Math.round(cutAfter ?? NaN)} ms`,
           'most held': `${(most / MB).toFixed(1)} MB`,
           'memory, all reading': `${Math.round(calm)} MB`,
