@@ -293,9 +293,13 @@ it('goes on where a killed worker left it', async () => {
   const { room } = await watcher.call('room.join', { room_id: 'one' });
   expect((await restOf(tokenOf(CARL), 0)('DELETE', '/me')).status).toBe(202);
   await until(async () => (await left()).room_city_one === undefined, 'the first room erased');
+  const heldUp = 'from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))';
+  await until(async () => (await ask(`select pid ${heldUp}`)).length > 0, 'the worker at the second room');
   const worker = nodes[2]!;
   worker.child.kill('SIGKILL');
   await worker.exited;
+  // A backend that waits for a lock does not notice that its client has gone: it would finish its statement first.
+  await ask(`select pg_terminate_backend(pid, 10_000) ${heldUp}`);
   await sql.query('commit');
   expect(await left()).toEqual({ room_city_two: 450 });
 
