@@ -99,7 +99,7 @@ export async function startProxy(targetPort: number, port = 0): Promise<Proxy> {
       from.on('error', () => to.destroy());
       from.on('close', () => {
         if (from.readableAborted || from.errored) to.destroy();
-        open.delete(pair);
+        if (to.destroyed) open.delete(pair);
       });
     }
   });
