@@ -52,8 +52,8 @@ const TEMPORARY_CODE =
 const TEMPORARY_MESSAGE =
   /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|timeout expired|operation timed out|Query read timeout|Timeout acquiring a connection|Client (has encountered a connection error|was closed)|No space left on device|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection|^aborted$/i;
 
-/** Redis is up but cannot serve: loading, a replica, out of memory, unable to persist, in a script. */
-const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY) /;
+/** Redis is up but does not serve: loading, a replica, out of memory, unable to persist, in a script, asked too late. */
+const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY|LATE) /;
 
 /** Whether `error` says that PostgreSQL or Redis cannot answer now, so that the same call may succeed later. */
 export function isTemporary(error: unknown): boolean {

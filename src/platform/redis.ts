@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from './logger.ts';
 
 const PING_EVERY_MS = 5_000;
-const COMMAND_TIMEOUT_MS = 1_000;
+/** How long an answer is waited for, milliseconds. */
+export const COMMAND_TIMEOUT_MS = 1_000;
 
 export interface RedisLinks {
   /** Commands and publishing: rejects at once while Redis is away (isTemporary), after 1 s when it hangs. */

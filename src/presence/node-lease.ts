@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../platform/logger.ts';
+import { COMMAND_TIMEOUT_MS } from '../platform/redis.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import { startLoop } from '../platform/loop.ts';
 import { presenceScripts } from './scripts.ts';
@@ -40,12 +41,17 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
   let certain = false;
   /** Monotonic, milliseconds. */
   let renewedAt = -Infinity;
+  /** The time of Redis less our monotonic one, milliseconds; too much by what a request takes, and at first by ages. */
+  let redisAhead = 1e15;
 
   const renewOnce = async () => {
     const wasCertain = certain;
     certain = false;
-    const held = (await scripts.cityRenew(run, leaseMs)) === 1;
+    const askedAt = performance.now();
+    const [wasHeld, redisTime] = await scripts.cityRenew(run, leaseMs);
+    const held = wasHeld === 1;
     certain = true;
+    redisAhead = redisTime - askedAt;
     renewedAt = performance.now();
     if (!held) log.info({ run }, 'the node takes its lease');
     const lost = !held || !wasCertain;
@@ -76,6 +82,8 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
     renew,
     /** Whether the lease cannot have lapsed since it was renewed, for all that this node's clock says. */
     isFresh: () => performance.now() - renewedAt < leaseMs,
+    /** Until when a call that is made now may take effect, by the clock of Redis: as long as its answer is waited for. */
+    due: () => Math.ceil(performance.now() + redisAhead + COMMAND_TIMEOUT_MS),
     onRenewal: (listener: RenewalListener): void => void listeners.push(listener),
 
     /** Takes the lease, if Redis answers, and keeps renewing it. */

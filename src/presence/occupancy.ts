@@ -80,7 +80,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
 
   const shut = async (opening: Opening) => {
     const { roomId, userId, socketId } = opening;
-    const [last, members] = await scripts.cityShut(lease.run, roomId, userId, socketId);
+    const [last, members] = await scripts.cityShut(lease.due(), lease.run, roomId, userId, socketId);
     return { last: last === 1, members_online: members };
   };
 
@@ -90,7 +90,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       // What was closed while the batches before were under way is not opened again.
       const batch = all.slice(from, from + BATCH).filter((key) => local.openings.has(key));
       const opened = batch.flatMap((key) => key.split(' '));
-      if (opened.length > 0) await scripts.cityOpen(lease.run, ...opened);
+      if (opened.length > 0) await scripts.cityOpen(lease.due(), lease.run, ...opened);
     }
     // What is closed and still on the books: an opening overtook its closing, or Redis is back with an older state.
     for (const key of await redis.commands.smembers(`city:open:of:${lease.run}`)) {
@@ -121,7 +121,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       const isFirst = local.add(opening);
       unclosed.delete(keyOf(opening));
       try {
-        const [first, members] = await scripts.cityOpen(lease.run, roomId, userId, socketId);
+        const [first, members] = await scripts.cityOpen(lease.due(), lease.run, roomId, userId, socketId);
         return { first: first === 1, members_online: members };
       } catch (error) {
         missed = true;

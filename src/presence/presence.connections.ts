@@ -40,8 +40,8 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     ended.set(socketId, { userId, graceMs, at });
     const news =
       graceMs > 0
-        ? await store.close(scripts, userId, socketId, graceMs)
-        : await store.drop(scripts, userId, socketId);
+        ? await store.close(scripts, lease.due(), userId, socketId, graceMs)
+        : await store.drop(scripts, lease.due(), userId, socketId);
     ended.delete(socketId);
     announce(news);
   };
@@ -59,7 +59,7 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     const all = [...held.keys()];
     for (let from = 0; from < all.length; from += store.BATCH) {
       const leases = all.slice(from, from + store.BATCH).flatMap(leaseOf);
-      if (leases.length > 0) announce(await store.register(scripts, lease.run, leases));
+      if (leases.length > 0) announce(await store.register(scripts, lease.due(), lease.run, leases));
     }
   };
 
@@ -88,7 +88,7 @@ export function createConnections({ scripts, lease, log, announce, timings }: Co
     }
     for (let from = 0; from < socketIds.length; from += store.BATCH) {
       const leases = socketIds.slice(from, from + store.BATCH).flatMap(leaseOf);
-      if (leases.length > 0) announce(await store.touch(scripts, lease.run, leases));
+      if (leases.length > 0) announce(await store.touch(scripts, lease.due(), lease.run, leases));
     }
     return [];
   };

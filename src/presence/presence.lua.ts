@@ -13,6 +13,10 @@
  *   city:open:of:<run>           set:  "<room> <user> <connection>"
  *   city:open:room:<room> · city:open:user:<user>   hash: user -> connections · room -> connections
  *
+ * Late: a node waits a second for an answer and then counts a call as failed. What it gave up on may still lie in a dead
+ * link, and arrive when that is mended: a heartbeat of somebody who left meanwhile. So the calls that change what a
+ * connection counts for say until when they may, by the clock of Redis, and do nothing afterwards.
+ *
  * Calm: when nobody has reaped for 2 s, Redis itself was away, frozen or emptied. Then nothing is reaped for a while
  * and lapsed leases still count, so that all nodes can renew theirs before anybody is called dead.
  */
@@ -24,6 +28,13 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function whole(n) return string.format('%.0f', n) end
 -- A run that holds something without a lease (Redis was emptied) is to be found by the reaper all the same.
 local function enlist(run) redis.call('ZADD', 'city:nodes', 'NX', whole(now + 6000), run) end
+`;
+
+/** Takes the first argument: the last moment at which the call may take effect, ms. */
+const IN_TIME = `
+if now > tonumber(table.remove(ARGV, 1)) then
+  return redis.error_reply('LATE nobody waits for this call any more')
+end
 `;
 
 const LOG = `
@@ -114,17 +125,17 @@ const ANSWER = `return { epoch, changes }`;
 
 /** Lua by command name; the arguments and answers are those of `ScriptCalls`. */
 export const SCRIPTS = {
-  cityTouch: `${CLOCK}${LOG}${SETTLE}
+  cityTouch: `${CLOCK}${IN_TIME}${LOG}${SETTLE}
     for i = 2, #ARGV, 4 do hold(ARGV[i], ARGV[i + 1], ARGV[1], ARGV[i + 2], tonumber(ARGV[i + 3])) end
     for i = 2, #ARGV, 4 do settle(ARGV[i], true) end
     ${ANSWER}`,
 
-  cityRegister: `${CLOCK}${LOG}${SETTLE}
+  cityRegister: `${CLOCK}${IN_TIME}${LOG}${SETTLE}
     for i = 2, #ARGV, 4 do hold(ARGV[i], ARGV[i + 1], ARGV[1], ARGV[i + 2], tonumber(ARGV[i + 3])) end
     for i = 2, #ARGV, 4 do settle(ARGV[i], false) end
     ${ANSWER}`,
 
-  cityClose: `${CLOCK}${LOG}${SETTLE}
+  cityClose: `${CLOCK}${IN_TIME}${LOG}${SETTLE}
     local user, conn, cut = ARGV[1], ARGV[2], now + tonumber(ARGV[3])
     local lease = redis.call('HGET', P..'leases:'..user, conn)
     if not lease then return { epoch, changes } end
@@ -136,7 +147,7 @@ export const SCRIPTS = {
     settle(user, true)
     ${ANSWER}`,
 
-  cityDrop: `${CLOCK}${LOG}${SETTLE}
+  cityDrop: `${CLOCK}${IN_TIME}${LOG}${SETTLE}
     remove(ARGV[1], ARGV[2])
     settle(ARGV[1], true)
     ${ANSWER}`,
@@ -209,19 +220,19 @@ export const SCRIPTS = {
     local held = redis.call('EXISTS', 'city:lease:'..ARGV[1])
     redis.call('SET', 'city:lease:'..ARGV[1], '1', 'PX', ARGV[2])
     redis.call('ZADD', 'city:nodes', whole(now + tonumber(ARGV[2])), ARGV[1])
-    return held`,
+    return { held, now }`,
 
   cityRetire: `${CLOCK}
     redis.call('ZADD', 'city:nodes', 'XX', whole(now + tonumber(ARGV[2])), ARGV[1])
     return redis.call('PEXPIRE', 'city:lease:'..ARGV[1], ARGV[2])`,
 
-  cityOpen: `${CLOCK}${OCCUPANCY}
+  cityOpen: `${CLOCK}${IN_TIME}${OCCUPANCY}
     enlist(ARGV[1])
     local first = false
     for i = 2, #ARGV, 3 do first = open(ARGV[1], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
     return { first and 1 or 0, redis.call('HLEN', 'city:open:room:'..ARGV[#ARGV - 2]) }`,
 
-  cityShut: `${OCCUPANCY}
+  cityShut: `${CLOCK}${IN_TIME}${OCCUPANCY}
     local run, room, user, conn = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
     local last = redis.call('SREM', 'city:open:of:'..run, room..' '..user..' '..conn) == 1 and shut(room, user)
     return { last and 1 or 0, redis.call('HLEN', 'city:open:room:'..room) }`,

@@ -223,8 +223,10 @@ export function createPresence(deps: PresenceDeps) {
       const connection = `@${source}`;
       const changed: News =
         status === 'offline'
-          ? await store.drop(scripts, userId, connection)
-          : await store.touch(scripts, '', [{ userId, connection, status, remainingMs: timings.ttlMs }]);
+          ? await store.drop(scripts, lease.due(), userId, connection)
+          : await store.touch(scripts, lease.due(), '', [
+              { userId, connection, status, remainingMs: timings.ttlMs },
+            ]);
       news.announce(changed);
     },
 

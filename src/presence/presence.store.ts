@@ -59,25 +59,31 @@ const args = (leases: ConnectionLease[]) =>
 
 /**
  * Renews the leases of a batch of connections whose clients were heard; `run` is '' for leases that belong to no
- * node. One call.
+ * node. One call; `due` of this and the next ones is NodeLease's.
  */
-export async function touch(scripts: ScriptCalls, run: string, leases: ConnectionLease[]): Promise<News> {
-  return toNews(await scripts.cityTouch(run, ...args(leases)));
+export async function touch(scripts: ScriptCalls, due: number, run: string, leases: ConnectionLease[]) {
+  return toNews(await scripts.cityTouch(due, run, ...args(leases)));
 }
 
 /** Registers a batch of what a node holds once more. */
-export async function register(scripts: ScriptCalls, run: string, leases: ConnectionLease[]): Promise<News> {
-  return toNews(await scripts.cityRegister(run, ...args(leases)));
+export async function register(scripts: ScriptCalls, due: number, run: string, leases: ConnectionLease[]) {
+  return toNews(await scripts.cityRegister(due, run, ...args(leases)));
 }
 
 /** Cuts the lease of a closed connection to the grace; the reaper ends it. */
-export async function close(scripts: ScriptCalls, userId: string, connection: string, graceMs: number) {
-  return toNews(await scripts.cityClose(userId, connection, graceMs));
+export async function close(
+  scripts: ScriptCalls,
+  due: number,
+  userId: string,
+  connection: string,
+  graceMs: number,
+) {
+  return toNews(await scripts.cityClose(due, userId, connection, graceMs));
 }
 
 /** Ends a connection's lease at once. */
-export async function drop(scripts: ScriptCalls, userId: string, connection: string): Promise<News> {
-  return toNews(await scripts.cityDrop(userId, connection));
+export async function drop(scripts: ScriptCalls, due: number, userId: string, connection: string) {
+  return toNews(await scripts.cityDrop(due, userId, connection));
 }
 
 /**

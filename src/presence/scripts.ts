@@ -8,13 +8,16 @@ export type RawTransition = [number, string, PresenceStatus, number, string[]];
 /** epoch, transitions. */
 export type RawNews = [string, RawTransition[]];
 
-/** Times are milliseconds; a run is a node's id with the boot id of its start, '' for a lease of no node. */
+/**
+ * Times are milliseconds; a run is a node's id with the boot id of its start, '' for a lease of no node; after `due`, a
+ * time of Redis, a call does nothing and is answered with an error (isTemporary).
+ */
 export interface ScriptCalls {
   /** Any number of user, connection, status, remaining ms; for both. */
-  cityTouch(run: string, ...leases: (string | number)[]): Promise<RawNews>;
-  cityRegister(run: string, ...leases: (string | number)[]): Promise<RawNews>;
-  cityClose(user: string, conn: string, graceMs: number): Promise<RawNews>;
-  cityDrop(user: string, conn: string): Promise<RawNews>;
+  cityTouch(due: number, run: string, ...leases: (string | number)[]): Promise<RawNews>;
+  cityRegister(due: number, run: string, ...leases: (string | number)[]): Promise<RawNews>;
+  cityClose(due: number, user: string, conn: string, graceMs: number): Promise<RawNews>;
+  cityDrop(due: number, user: string, conn: string): Promise<RawNews>;
   /** epoch, transitions, departures [room, user, members_online], lease held, more to do, ms until the next lapses. */
   cityReap(
     run: string,
@@ -27,13 +30,13 @@ export interface ScriptCalls {
   cityForget(user: string): Promise<number>;
   /** For each user: status, last seen, rooms open. */
   cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[]][]>;
-  /** Whether the lease was still held. */
-  cityRenew(run: string, leaseMs: number): Promise<number>;
+  /** Whether the lease was still held; the time of Redis. */
+  cityRenew(run: string, leaseMs: number): Promise<[number, number]>;
   cityRetire(run: string, leaseMs: number): Promise<number>;
   /** Any number of room, user, connection; whether the last was the user's first, and its room's users. */
-  cityOpen(run: string, ...opened: string[]): Promise<[number, number]>;
+  cityOpen(due: number, run: string, ...opened: string[]): Promise<[number, number]>;
   /** Whether it was the user's last connection in the room, and the room's users. */
-  cityShut(run: string, room: string, user: string, conn: string): Promise<[number, number]>;
+  cityShut(due: number, run: string, room: string, user: string, conn: string): Promise<[number, number]>;
 }
 
 /** The scripts on `redis`, defined at the first call for each connection. */

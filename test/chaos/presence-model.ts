@@ -26,8 +26,9 @@ const RELOAD_MS = 1_000;
 const NEWS_MS = 3_500;
 
 /**
- * A user's time with a live connection, monotonic milliseconds; `to` is Infinity while it lasts. Whoever is told before
- * `known` that the user is offline is told old news: a node that is back has yet to take its lease.
+ * A user's time with a live connection, monotonic milliseconds; `to` is Infinity while it lasts. An observer who is told
+ * before `known` that the user is offline, and has not been told yet that they came, is told old news: a node has yet to
+ * count who came, or to take its lease again.
  */
 interface Stay {
   from: number;
@@ -54,7 +55,7 @@ export function createPresenceModel() {
     return picture;
   };
 
-  const note = (knownAfterMs = 0) => {
+  const note = () => {
     const now = performance.now();
     const here = expected();
     for (const [userId, past] of stays) {
@@ -65,7 +66,7 @@ export function createPresenceModel() {
       const past = stays.get(userId) ?? [];
       const last = past.at(-1);
       if (last && now - last.to < RELOAD_MS) last.to = Infinity;
-      else if (last?.to !== Infinity) past.push({ from: now, known: now + knownAfterMs, to: Infinity });
+      else if (last?.to !== Infinity) past.push({ from: now, known: now + NEWS_MS, to: Infinity });
       stays.set(userId, past);
     }
   };
@@ -99,7 +100,7 @@ export function createPresenceModel() {
     /** It is back: what it still holds counts again. */
     nodeBack(node: string): void {
       lost.delete(node);
-      note(NEWS_MS);
+      note();
     },
 
     /** Everybody who is not offline in truth. */
@@ -108,11 +109,14 @@ export function createPresenceModel() {
     expectedIn: (room: string): Picture =>
       new Map(living(room).map(({ userId }) => [userId, 'online' as const])),
 
-    /** Whether the user was known to have a live connection at `at`, and lost none that news could still be of. */
-    wasHere: (userId: string, at: number): boolean => {
+    /**
+     * Whether the user was known at `at` to have a live connection, to somebody who was told so last at `toldAt`, and
+     * lost none that news could still be of.
+     */
+    wasHere: (userId: string, at: number, toldAt = -Infinity): boolean => {
       const past = stays.get(userId) ?? [];
       return (
-        past.some(({ known, to }) => known <= at && at <= to) &&
+        past.some(({ from, known, to }) => (known <= at || from <= toldAt) && at <= to) &&
         past.every(({ to }) => to < at - NEWS_MS || to > at)
       );
     },
@@ -257,12 +261,14 @@ export function firstWrongCount(expected: Picture, observers: PresenceObserver[]
  * none.
  */
 export function falseNews(model: PresenceModel, observers: PresenceObserver[], since = 0): string[] {
+  const isFalse = ({ userId, status, at }: Told, before: readonly Told[]) => {
+    if (status !== 'offline') return model.wasGone(userId, at);
+    const last = before.findLast((each) => each.userId === userId);
+    return model.wasHere(userId, at, last?.at);
+  };
   return observers.flatMap(({ name, told }) =>
     told
-      .filter(({ at }) => at >= since)
-      .filter(({ userId, status, at }) =>
-        status === 'offline' ? model.wasHere(userId, at) : model.wasGone(userId, at),
-      )
+      .filter((each, n) => each.at >= since && isFalse(each, told.slice(0, n)))
       .map(({ userId, status, at }) => `${name}: ${userId} told ${status} at ${Math.round(at)} ms`),
   );
 }

@@ -3,6 +3,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import type { UserPresence } from '../../src/contract/presence.ts';
 import type { TestSocket } from '../support/sockets.ts';
 import { until } from '../support/until.ts';
+import { isTemporary } from '../../src/platform/errors.ts';
+import { presenceScripts } from '../../src/presence/scripts.ts';
 import { startPresenceCity } from './presence-nodes.ts';
 import type { PresenceCity, PresenceNode } from './presence-nodes.ts';
 
@@ -78,6 +80,26 @@ describe('a node', () => {
 
     a!.link.mend(); // a frozen node that wakes up
     for (const id of crowd) await sees(observer, id, 'online', 'offline', 'online');
+  });
+
+  it('does not bring back who left while the link was dead, whatever it still carries', async () => {
+    city = await startPresenceCity(2);
+    const [a, b] = city.nodes;
+    const alice = someone();
+    const observer = await come(someone(), b);
+    const tab = await come(alice, a);
+    await sees(observer, alice, 'online');
+    await reaping();
+    a!.link.hold();
+    expect((await tab.ack('presence.heartbeat', {})).error.code).toBe('unavailable');
+    await sees(observer, alice, 'online', 'offline');
+    tab.close();
+    await until(() => a!.namespace.sockets.size === 0, 'the tab is closed');
+    a!.link.mend();
+    await until(() => a!.redis.commands.ping().catch(() => false), 'all that it carried has arrived');
+    expect(await city.redis.exists(`city:presence:leases:${alice}`)).toBe(0);
+    await settled(observer, b);
+    expect(told(observer, alice)).toEqual(['online', 'offline']);
   });
 
   it('that stops in good order lets its users move without a flicker, and the rest end with it', async () => {
@@ -259,4 +281,43 @@ describe('Redis', () => {
     await sees(observer, bob, 'online', 'offline');
     expect(await late.call('presence.heartbeat', {})).toMatchObject({ status: 'online' });
   });
+});
+
+it('a call that comes too late changes nothing, and is said to be temporary', async () => {
+  city = await startPresenceCity(1);
+  const scripts = presenceScripts(city.redis);
+  const node = city.nodes[0]!;
+  await node.occupancy.open('s1', 'u_here', 'room_city_general');
+  await node.presence.setFromOutside('u_here', 'test', 'online');
+  const state = async () => ({
+    leases: [
+      await city.redis.hkeys('city:presence:leases:u_here'),
+      await city.redis.keys('city:presence:leases:*'),
+    ],
+    rooms: [
+      await city.redis.hgetall('city:open:room:room_city_general'),
+      await city.redis.keys('city:open:user:*'),
+    ],
+  });
+  const before = await state();
+  const past = node.lease.due() - 60_000;
+  const { run } = node.lease;
+  const lease = ['u_late', 's2', 'online', 40_000];
+  const calls: [string, Promise<unknown>][] = [
+    ['touch', scripts.cityTouch(past, run, ...lease)],
+    ['register', scripts.cityRegister(past, run, ...lease)],
+    ['close', scripts.cityClose(past, 'u_here', '@test', 0)],
+    ['drop', scripts.cityDrop(past, 'u_here', '@test')],
+    ['open', scripts.cityOpen(past, run, 'room_city_general', 'u_late', 's2')],
+    ['shut', scripts.cityShut(past, run, 'room_city_general', 'u_here', 's1')],
+  ];
+  for (const [name, call] of calls) {
+    const error: unknown = await call.catch((reason: unknown) => reason);
+    expect({ name, error: String(error), temporary: isTemporary(error) }).toEqual({
+      name,
+      error: expect.stringContaining('LATE'),
+      temporary: true,
+    });
+  }
+  expect(await state()).toEqual(before);
 });
