@@ -41,7 +41,10 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
   let certain = false;
   /** Monotonic, milliseconds. */
   let renewedAt = -Infinity;
-  /** The time of Redis less our monotonic one, milliseconds; too much by what a request takes, and at first by ages. */
+  /**
+   * The time of Redis less our monotonic one, milliseconds, and at most a request's way more. So large before the first
+   * renewal that no call is late.
+   */
   let redisAhead = 1e15;
 
   const renewOnce = async () => {

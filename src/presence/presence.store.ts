@@ -59,14 +59,24 @@ const args = (leases: ConnectionLease[]) =>
 
 /**
  * Renews the leases of a batch of connections whose clients were heard; `run` is '' for leases that belong to no
- * node. One call; `due` of this and the next ones is NodeLease's.
+ * node. One call; `due`, here and below, is NodeLease's.
  */
-export async function touch(scripts: ScriptCalls, due: number, run: string, leases: ConnectionLease[]) {
+export async function touch(
+  scripts: ScriptCalls,
+  due: number,
+  run: string,
+  leases: ConnectionLease[],
+): Promise<News> {
   return toNews(await scripts.cityTouch(due, run, ...args(leases)));
 }
 
 /** Registers a batch of what a node holds once more. */
-export async function register(scripts: ScriptCalls, due: number, run: string, leases: ConnectionLease[]) {
+export async function register(
+  scripts: ScriptCalls,
+  due: number,
+  run: string,
+  leases: ConnectionLease[],
+): Promise<News> {
   return toNews(await scripts.cityRegister(due, run, ...args(leases)));
 }
 
@@ -77,12 +87,17 @@ export async function close(
   userId: string,
   connection: string,
   graceMs: number,
-) {
+): Promise<News> {
   return toNews(await scripts.cityClose(due, userId, connection, graceMs));
 }
 
 /** Ends a connection's lease at once. */
-export async function drop(scripts: ScriptCalls, due: number, userId: string, connection: string) {
+export async function drop(
+  scripts: ScriptCalls,
+  due: number,
+  userId: string,
+  connection: string,
+): Promise<News> {
   return toNews(await scripts.cityDrop(due, userId, connection));
 }
 

@@ -1,10 +1,10 @@
 /** Presence when nodes die, announcements are lost, and Redis is emptied, away or back. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { UserPresence } from '../../src/contract/presence.ts';
-import type { TestSocket } from '../support/sockets.ts';
-import { until } from '../support/until.ts';
 import { isTemporary } from '../../src/platform/errors.ts';
 import { presenceScripts } from '../../src/presence/scripts.ts';
+import type { TestSocket } from '../support/sockets.ts';
+import { until } from '../support/until.ts';
 import { startPresenceCity } from './presence-nodes.ts';
 import type { PresenceCity, PresenceNode } from './presence-nodes.ts';
 
