@@ -37,14 +37,18 @@ export function versionOf(program: string, env: Record<string, string> = {}): st
 }
 
 /** Below the ports that systems hand out for outgoing connections, so that none of those takes it before its server does. */
-const PORTS = { first: 15_000, count: 15_000 };
+const PORTS = { first: 15_000, count: 15_000, each: 50 };
+/** A process hands out ports of its own in turn: nobody else is told the same before its server has taken it. */
+const ownPorts = PORTS.first + ((process.pid * PORTS.each) % PORTS.count);
+let handedOut = 0;
 
-/** A TCP port that is free at the moment. */
+/** A TCP port that is free at the moment, and not told to anybody else until its server had time to take it. */
 export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+  for (let tries = 0; tries < PORTS.each; tries++) {
+    const port = ownPorts + (handedOut++ % PORTS.each);
     if (await isFree(port)) return port;
   }
+  throw new Error(`no free TCP port from ${ownPorts} to ${ownPorts + PORTS.each - 1}`);
 }
 
 function isFree(port: number): Promise<boolean> {
