@@ -289,12 +289,12 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
           change_seq: delivered,
         })),
 
-    /** Delivers what this node committed, and tells the other nodes. */
+    /** Delivers what this node committed, and tells the other nodes: those first, since news is under way meanwhile. */
     announce(messages: Message[]): void {
-      for (const message of messages) accept(message, 'local');
       for (let from = 0; from < messages.length; from += NEWS_MAX) {
         rooms.serverSideEmit(NEWS, messages.slice(from, from + NEWS_MAX) as never);
       }
+      for (const message of messages) accept(message, 'local');
     },
 
     start(): void {

@@ -3,7 +3,7 @@
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
 import { AppError, isTemporary, refusesWrites } from '../platform/errors.ts';
@@ -13,7 +13,7 @@ import { appendBatch, postBatch } from './log.repo.ts';
 import type { Appended, Change, Creation } from './log.repo.ts';
 
 const BATCH_MAX = 500;
-/** Batches up to this size are never divided. */
+/** Batches up to this size are never divided, and their acknowledgements do not wait for the deliveries. */
 const SMALL = 16;
 const QUEUE_MAX = 10_000;
 const RETRY_AFTER_MS = 100;
@@ -32,7 +32,7 @@ interface WriterDeps {
   db: Db;
   log: Logger;
   metrics: Metrics;
-  /** Called after every commit with what it changed, each room's changes in order. */
+  /** Called soon after every commit with what it changed, each room's changes in order; must not throw. */
   onCommitted(messages: Message[]): void;
 }
 
@@ -62,7 +62,10 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     let [creation, change] = [0, creations.length];
     for (const { entry, resolve } of batch) resolve(results['creation' in entry ? creation++ : change++]!);
     const changed = results.filter(({ outcome }) => outcome === 'created' || outcome === 'changed');
-    onCommitted(changed.map(({ message }) => message).sort((a, b) => a.change_seq - b.change_seq));
+    const messages = changed.map(({ message }) => message).sort((a, b) => a.change_seq - b.change_seq);
+    // A busy node does better to send its acknowledgements in one piece with the deliveries.
+    if (batch.length <= SMALL) setImmediate(onCommitted, messages);
+    else onCommitted(messages);
   };
 
   /** A batch may be repeated after a lost answer (migration 0004), so trouble with the connection is tried once more. */
@@ -128,9 +131,10 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     },
     /** Whether PostgreSQL refused the last batch because it takes no writes. */
     refused: () => Date.now() - refusedAt < REFUSED_MS,
-    /** Resolves when everything accepted so far is committed or refused. */
+    /** Resolves when everything accepted so far is committed and told, or refused. */
     async settled(): Promise<void> {
       await running;
+      await nextTurn();
     },
   };
 }

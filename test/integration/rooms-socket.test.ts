@@ -230,6 +230,17 @@ describe('what a room hears', () => {
     expect(bob.of('room.message.deleted')).toHaveLength(1);
   });
 
+  it('a message after its sender was acknowledged, who does not wait for the deliveries', async () => {
+    const room_id = await newRoom();
+    const sender = await come('u_sender');
+    await join(sender, room_id);
+    const order: string[] = [];
+    sender.raw.on('room.message', () => order.push('delivered'));
+    sender.raw.emit('room.message.send', { room_id, body: 'hello' }, () => order.push('acknowledged'));
+    await until(() => order.length === 2, 'both');
+    expect(order).toEqual(['acknowledged', 'delivered']);
+  });
+
   it('the first tab of a user in, and the last one out', async () => {
     const room_id = await newRoom();
     const watcher = await come('u_watcher', 1);
