@@ -33,7 +33,6 @@ const NEGLIGIBLE_MS = 5;
 
 const percentile = (values: number[], share: number) =>
   values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? NaN;
-const median = (values: number[]) => percentile(values, 0.5);
 
 /** One message after the other at its rhythm, each timed to its acknowledgement; `window` collects what begins in it. */
 function startChat(sockets: TestSocket[], problems: string[]) {
@@ -127,23 +126,12 @@ export const agentsTrouble: Scenario = {
       const asking = startAsking(city, problems);
       await chat.window(Math.min(windowMs, 3_000)); // warms up
 
-      /** Per trouble, and for one well window against the next: the ratios of p99 and of p50 of each turn. */
-      const ratios = new Map<string, { p99: number[]; p50: number[] }>();
-      const samples = new Map<string, number[]>();
-      const keep = (name: string, bad: number[], well: number[]) => {
-        const own = ratios.get(name) ?? { p99: [], p50: [] };
-        for (const [key, share] of [
-          ['p99', 0.99],
-          ['p50', 0.5],
-        ] as const) {
-          const [a, b] = [percentile(bad, share), percentile(well, share)];
-          own[key].push(Math.max(a, NEGLIGIBLE_MS) / Math.max(b, NEGLIGIBLE_MS));
-        }
-        ratios.set(name, own);
-        samples.set(name, [...(samples.get(name) ?? []), ...bad]);
-      };
+      /** The windows of each trouble, and those of an agent that is well. */
+      const windows = new Map<AgentsMode, number[][]>();
+      const keep = (mode: AgentsMode, window: number[]) =>
+        void windows.set(mode, [...(windows.get(mode) ?? []), window]);
       for (let round = 0; round < rounds; round++) {
-        let before = await chat.window(windowMs);
+        keep('ok', await chat.window(windowMs));
         for (const trouble of TROUBLES) {
           city.agents.mode(trouble);
           const bad = await chat.window(windowMs);
@@ -151,9 +139,8 @@ export const agentsTrouble: Scenario = {
           await city.agents.release();
           if (recovers) await untilWell(db);
           const after = await chat.window(windowMs);
-          keep(trouble, bad, [...before, ...after]);
-          keep('ok', after, before);
-          before = after;
+          keep(trouble, bad);
+          keep('ok', after);
           log(
             `${trouble}: p99 ${percentile(bad, 0.99).toFixed(1)} ms, after it ${percentile(after, 0.99).toFixed(1)} ms`,
           );
@@ -162,26 +149,26 @@ export const agentsTrouble: Scenario = {
       await asking.stop();
       await chat.stop();
 
-      // What two windows of an agent that is well differ by is what the machine cannot tell apart.
-      const noise = (key: 'p99' | 'p50') => {
-        const same = ratios.get('ok')![key].map((ratio) => Math.max(ratio, 1 / ratio));
-        return percentile(same, 0.75);
-      };
-      for (const [name, { p99, p50 }] of ratios) {
-        const all = samples.get(name)!;
-        figures[`${name}: p50 / p99 ms`] =
-          `${median(all).toFixed(1)} / ${percentile(all, 0.99).toFixed(1)} (${all.length})`;
-        figures[`${name}: p50 / p99 ratio`] = `${median(p50).toFixed(2)} / ${median(p99).toFixed(2)}`;
-        if (name === 'ok') continue;
-        for (const [key, values] of Object.entries({ p50, p99 }) as ['p50' | 'p99', number[]][]) {
-          if (median(values) > ratioMax * noise(key)) {
+      const well = windows.get('ok')!;
+      for (const [name, share] of [
+        ['p50', 0.5],
+        ['p99', 0.99],
+      ] as const) {
+        const level = (some: number[][]) => Math.max(percentile(some.flat(), share), NEGLIGIBLE_MS);
+        // As many windows as a trouble has, from those of an agent that is well: what the machine cannot tell apart.
+        const groups = well.slice(rounds - 1).map((_, n) => well.slice(n, n + rounds));
+        const noise = Math.max(...groups.map(level)) / level(well);
+        figures[`${name}, noise`] = noise.toFixed(2);
+        for (const [mode, some] of windows) {
+          const ratio = level(some) / level(well);
+          figures[`${mode}: ${name}, ms and ratio`] =
+            `${percentile(some.flat(), share).toFixed(1)} / ${ratio.toFixed(2)} (${some.flat().length})`;
+          if (mode !== 'ok' && ratio > ratioMax * noise)
             problems.push(
-              `${name}: ${key} of chat is ${median(values).toFixed(2)} times that of an agent that is well`,
+              `${mode}: ${name} of chat is ${ratio.toFixed(2)} times that of an agent that is well`,
             );
-          }
         }
       }
-      figures['noise p50 / p99'] = `${noise('p50').toFixed(2)} / ${noise('p99').toFixed(2)}`;
 
       const none = async () =>
         (await rows(db, 'select 1 from secondme_invocations where finished_at is null limit 1')).length === 0;
