@@ -39,8 +39,8 @@ export const BROKEN_BUILDS: BrokenBuild[] = [
       },
       {
         file: 'src/room-log/writer.js',
-        find: 'onCommitted(changed.map(',
-        replace: 'await sleep(300); await trx.commit().catch(() => {}); onCommitted(changed.map(',
+        find: 'const messages = changed.map(',
+        replace: 'await sleep(300); await trx.commit().catch(() => {}); const messages = changed.map(',
       },
     ],
   },
