@@ -38,7 +38,10 @@ export function versionOf(program: string, env: Record<string, string> = {}): st
 
 /** Below the ports that systems hand out for outgoing connections, so that none of those takes it before its server does. */
 const PORTS = { first: 15_000, count: 15_000, each: 50 };
-/** A process hands out ports of its own in turn: nobody else is told the same before its server has taken it. */
+/**
+ * A process hands out ports of its own in turn, so that nobody else is told the same before its server has taken it.
+ * (Pids that are 300 apart share theirs.)
+ */
 const ownPorts = PORTS.first + ((process.pid * PORTS.each) % PORTS.count);
 let handedOut = 0;
 

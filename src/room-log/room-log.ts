@@ -14,7 +14,7 @@ interface RoomLogDeps {
   rooms: RoomsNamespace;
   log: Logger;
   metrics: Metrics;
-  /** Called after every commit of this node, for those who follow the log outside of rooms. */
+  /** Called soon after every commit of this node, for those who follow the log outside of rooms; must not throw. */
   onCommitted(messages: Message[]): void;
 }
 
@@ -39,7 +39,7 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
     forget: sequencer.forget,
     cursors: sequencer.cursors,
     start: sequencer.start,
-    /** Resolves when what was accepted is committed or refused, and the poll has ended. */
+    /** Resolves when what was accepted is committed and told, or refused, and the poll has ended. */
     async stop(): Promise<void> {
       await writer.settled();
       await sequencer.stop();

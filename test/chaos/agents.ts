@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 
 /**
  * What becomes of a call: `ok` answers JSON, `stream` an event stream; `hang` holds it until `release`; `slow` sends a
- * byte a second; `huge` a body without end, up to 16 MB/s; `garbage` 200 and bytes that are no JSON; `error` 503; `reset` cuts the
- * connection with RST before a byte is answered.
+ * byte a second; `huge` a body without end, up to 16 MB/s; `garbage` 200 and bytes that are no JSON; `error` 503;
+ * `reset` cuts the connection with RST before a byte is answered.
  */
 export type AgentsMode = 'ok' | 'stream' | 'hang' | 'slow' | 'huge' | 'garbage' | 'error' | 'reset';
 
@@ -124,7 +124,7 @@ const BEHAVIOURS: Record<Exclude<AgentsMode, 'hang'>, (response: ServerResponse,
     response.writeHead(200, { 'content-type': 'application/json' });
     response.write('{"reply":"');
     const piece = Buffer.alloc(16 * 1024, 'a');
-    // Paced like a network: at the speed of loopback it would slow down the observer, which shares its event loop.
+    // Paced like a network: at the speed of loopback it would slow down the observer, which is in the same process.
     const timer = setInterval(() => void (response.writableNeedDrain || response.write(piece)), 1);
     response.on('close', () => clearInterval(timer));
   },
