@@ -112,6 +112,9 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     return [...found.values()];
   };
 
+  const isMember = async ({ room_id, user_id }: Pick<Closing, 'room_id' | 'user_id'>) =>
+    user_id !== null && (await rooms.strangers([{ room_id, user_id }])).length === 0;
+
   let unchecked: Membership[] = [];
   /** News that somebody has left may be lost. Joining makes a member: whoever is none any more has left. */
   const evictStrangers = async () => {
@@ -119,7 +122,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     const pairs = unchecked.splice(0, CHECKED_AT_ONCE);
     if (pairs.length === 0) return;
     for (const stranger of await rooms.strangers(pairs)) {
-      await evict(stranger, async () => (await rooms.strangers([stranger])).length === 0);
+      await evict(stranger, () => isMember(stranger));
     }
   };
   let endChecking: (() => Promise<void>) | undefined;
@@ -167,8 +170,11 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     leave: (socket: RoomsSocket, roomId: string) =>
       inTurn(key(socket, roomId), () => closeNow(socket, roomId)),
 
-    /** Takes the user's sockets, or everybody's, out of the room on this node. Harmless when they are not in it. */
-    evict,
+    /**
+     * Takes the user's sockets, or everybody's, out of the room on this node, unless the user has become a member again
+     * meanwhile. Harmless when they are not in it.
+     */
+    evict: (closing: Closing) => evict(closing, () => isMember(closing)),
 
     /** Takes all the user's sockets out of the room, here at once and on the other nodes as they hear of it. */
     async close(closing: Closing): Promise<void> {
