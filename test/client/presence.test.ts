@@ -32,7 +32,7 @@ describe('a page', () => {
     const statusOf = (status: string | undefined) =>
       untilState(watcher.presence, ({ users }) => users['u_idler']?.status === status, `idler ${status}`);
     const { window } = openPage();
-    const idler = people.person('u_idler', { awayAfterMs: 1_500 });
+    const idler = people.person('u_idler', { awayAfterMs: 5_000 });
     await statusOf('online');
     await statusOf('away');
     expect(idler.presence.getSnapshot().mine).toBe('away');

@@ -86,6 +86,7 @@ describe('the hooks', () => {
     one.unmount();
     two.now()!.send('still here');
     await until(() => two.now()?.messages.length === 2, 'the other component is live');
+    await until(() => moves.length > 0, 'the notice');
     expect(moves).toEqual(['u_react came']);
     two.unmount();
     await until(() => moves.includes('u_react went'), 'the room closed');

@@ -13,13 +13,14 @@ import { connect } from '../support/sockets.ts';
 import { until } from '../support/until.ts';
 
 const SECRET = 'a-secret-of-the-tests-that-is-long-enough';
-/** Loaded before the city's own code: on SIGUSR2 the accident that CITY_ACCIDENT names. */
+/** Loaded before the city's own code: on SIGUSR2, or as it begins to stop, the accident that CITY_ACCIDENT names. */
 const PRELOAD = `data:text/javascript,${encodeURIComponent(`
   import process from 'node:process';
-  process.on('SIGUSR2', () => {
+  const { CITY_ACCIDENT } = process.env;
+  process.on(CITY_ACCIDENT === 'while stopping' ? 'SIGTERM' : 'SIGUSR2', () => {
     const error = new Error('an accident that was asked for');
-    if (process.env.CITY_ACCIDENT === 'unhandledRejection') void Promise.reject(error);
-    else setImmediate(() => { throw error; });
+    if (CITY_ACCIDENT === 'uncaughtException') setImmediate(() => { throw error; });
+    else setImmediate(() => void Promise.reject(error));
   });
 `)}`;
 const ROOM = 'room_city_general';
@@ -120,11 +121,10 @@ it.each(['unhandledRejection', 'uncaughtException'])(
 );
 
 it('an accident in the middle of a clean stop is not passed over', async () => {
-  const node = await start('unhandledRejection');
+  const node = await start('while stopping');
   const socket = await connect(`${node.url}/rooms`, await tokenOf('u_witness'));
   node.child.kill('SIGTERM');
   await socket.next('server.draining');
-  node.child.kill('SIGUSR2');
   expect(await node.exited).toBe(1);
   expect(node.output()).toContain('"msg":"stopped"');
   socket.close();

@@ -197,9 +197,9 @@ it('leaves nothing of a marker that was planted in everything, and everything of
 
   const answer = await anna('DELETE', '/me');
   expect(answer).toMatchObject({ status: 202, body: { status: 'erasing' } });
-  await until(() => sockets.every(({ raw }) => !raw.connected), 'no socket left', 3_000);
+  await until(() => sockets.every(({ raw }) => !raw.connected), 'no socket left', 6_000);
   for (const node of [0, 1]) {
-    await until(async () => (await restOf(held, node)('GET', '/me/export')).status === 401, 'void', 3_000);
+    await until(async () => (await restOf(held, node)('GET', '/me/export')).status === 401, 'void', 6_000);
     const fresh = tokenOf(ANNA);
     // Tokens tell time in whole seconds, so that one of the same second is void too.
     expect(['conflict', 'unauthenticated']).toContain(

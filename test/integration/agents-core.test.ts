@@ -318,7 +318,7 @@ describe('what is tried again', () => {
       const { core, seen } = await serve((_req, res) => json(res, {}, 503, { 'retry-after': retryAfter }));
       const { answer, ms } = await ask(core);
       expect(answer).toMatchObject({ reason: 'unavailable' });
-      expect(ms).toBeLessThan(2_000);
+      expect(ms).toBeLessThan(20_000);
       expect(seen.requests).toBe(1);
     },
   );
@@ -358,22 +358,22 @@ describe('an answer that does not come', () => {
       },
     ],
   ])('ends at the deadline and is not tried again: %s', async (_name, handler) => {
-    const { core, seen } = await serve(handler, { totalTimeoutMs: 150 });
+    const { core, seen } = await serve(handler, { totalTimeoutMs: 500 });
     const { answer, ms } = await ask(core);
     expect(answer).toMatchObject({ reason: 'timeout' });
-    expect(ms).toBeGreaterThan(140);
-    expect(ms).toBeLessThan(2_000);
+    expect(ms).toBeGreaterThan(490);
+    expect(ms).toBeLessThan(20_000);
     expect(seen.requests).toBe(1);
   });
 
   it('ends at one deadline over all attempts', async () => {
     const { core, seen } = await serve((_req, res) => void setTimeout(() => json(res, {}, 500), 60), {
-      totalTimeoutMs: 150,
-      retries: 100,
+      totalTimeoutMs: 1_000,
+      retries: 1_000,
     });
     const { answer, ms } = await ask(core);
     expect(answer).toMatchObject({ reason: 'timeout' });
-    expect(ms).toBeLessThan(2_000);
+    expect(ms).toBeLessThan(20_000);
     expect(seen.requests).toBeGreaterThan(1);
   });
 
@@ -383,7 +383,7 @@ describe('an answer that does not come', () => {
     const core = client(`https://${await listen(silent)}`, { connectTimeoutMs: 100, retries: 0 });
     const { answer, ms } = await ask(core);
     expect(answer).toMatchObject({ reason: 'unavailable', cause: { code: 'UND_ERR_CONNECT_TIMEOUT' } });
-    expect(ms).toBeLessThan(2_000);
+    expect(ms).toBeLessThan(20_000);
   });
 
   it('is unavailable when nothing listens, or nothing is configured', async () => {
@@ -469,11 +469,11 @@ describe('the circuit breaker', () => {
     const { core, seen, mode } = await moody({
       breakerFailures: 2,
       retries: 1,
-      backoffMs: 200,
-      totalTimeoutMs: 50,
+      backoffMs: 2_000,
+      totalTimeoutMs: 500,
     });
     expect(await outcome(core)).toBe('timeout');
-    await sleep(200);
+    await sleep(2_000);
     mode.answer = 200;
     expect(await outcome(core)).toBe('yes');
     expect(seen.requests).toBe(2);
@@ -545,7 +545,7 @@ describe('cancelling', () => {
   });
 
   it('ends the wait for a retry at once, and the retry is not made', async () => {
-    const backoffMs = 1_000; // of which 50–100 % is waited
+    const backoffMs = 4_000; // of which 50–100 % is waited
     const controller = new AbortController();
     const cancel = () => setTimeout(() => controller.abort(), 20);
     const { core, seen } = await serve((_req, res) => json(res.on('finish', cancel), {}, 500), { backoffMs });

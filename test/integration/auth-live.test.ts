@@ -43,7 +43,7 @@ describe('a live connection', () => {
   };
 
   it('is told before its token expires, and is cut from both namespaces when it does', async () => {
-    const exp = now() + 4;
+    const exp = now() + 6;
     const { rooms, presence, events } = await both(good({ ...RIGHT, exp }));
     const notice = { expires_at: new Date(exp * 1000).toISOString() };
     expect(await rooms.next('auth.expiring')).toEqual(notice);
@@ -58,7 +58,7 @@ describe('a live connection', () => {
   });
 
   it('goes on with a newer token of the same user, whichever namespace hears of it', async () => {
-    const exp = now() + 4;
+    const exp = now() + 6;
     const { rooms, presence } = await both(good({ ...RIGHT, exp }));
     const cuts: string[] = [];
     for (const socket of [rooms.raw, presence]) socket.on('disconnect', (reason) => cuts.push(reason));

@@ -72,7 +72,7 @@ describe('a node', () => {
     const cutAt = performance.now();
     a!.link.cut(); // its clients stay connected to it, but it cannot say so any more
     for (const id of crowd) await sees(observer, id, 'online', 'offline');
-    expect(performance.now() - cutAt).toBeLessThan(3_000);
+    expect(performance.now() - cutAt).toBeLessThan(15_000); // the users' own leases last for 40 s
     await settled(observer, b);
     expect(told(observer, both)).toEqual(['online']);
     expect(departed.sort()).toEqual([...crowd].sort());
@@ -103,7 +103,7 @@ describe('a node', () => {
   });
 
   it('that stops in good order lets its users move without a flicker, and the rest end with it', async () => {
-    city = await startPresenceCity(2, { lease: { retireMs: 1_200 } });
+    city = await startPresenceCity(2, { lease: { retireMs: 3_000 } });
     const [a, b] = city.nodes;
     const [mover, leaver] = [someone(), someone()];
     const observer = await come(someone(), b);
@@ -226,7 +226,7 @@ describe('Redis', () => {
   });
 
   it('away for longer than every lease, and back with its data: nobody flickers', async () => {
-    city = await startPresenceCity(3);
+    city = await startPresenceCity(3, { timings: { calmMs: 4_000 } });
     const [a, , c] = city.nodes;
     const crowd = Array.from({ length: 10 }, someone);
     for (const [i, id] of crowd.entries()) await come(id, city.nodes[i % 2]);

@@ -18,8 +18,8 @@ async function prepare(city: City, sql: pg.Client) {
   await anna('POST', '/city/rooms', { name: 'Old', slug: 'old' });
   const socket = await city.socket('/rooms', 'u_anna', 0, { name: 'Anna' });
   const send = (n: number) =>
-    socket.call('room.message.send', { room_id: 'old', body: `text ${n}`, client_id: `c-${n}` });
-  for (const n of upTo(OLD + YOUNG)) void send(n);
+    socket.raw.emit('room.message.send', { room_id: 'old', body: `text ${n}`, client_id: `c-${n}` });
+  for (const n of upTo(OLD + YOUNG)) send(n);
   await until(
     async () => (await anna('GET', '/city/rooms/old')).body.room.last_seq === OLD + YOUNG,
     'all sent',

@@ -39,7 +39,7 @@ const newId = createIds();
 const ALICE = 'u_alice';
 const BOB = 'u_bob';
 const ASYNC = { Prefer: 'respond-async' };
-const QUICK = { leaseMs: 600, renewMs: 150, rescueMs: 100, sweepMs: 300, freshMs: 200, storeAgainMs: 50 };
+const QUICK = { leaseMs: 5_000, renewMs: 150, rescueMs: 100, sweepMs: 300, freshMs: 200, storeAgainMs: 50 };
 
 /** The caller behind a token, which in these tests is the user's id. */
 const callerOf = (id: string) => ({
@@ -666,13 +666,14 @@ describe('when workers die', () => {
   });
 
   test('a lease is held as long as the call runs', async () => {
-    const nodes = [await startNode(), await startNode()];
+    const leaseMs = 600;
+    const nodes = [await startNode({ timings: { leaseMs } }), await startNode({ timings: { leaseMs } })];
     const held: Call[] = [];
     core.behave = (call) => void held.push(call);
     const id = await invokeLater(nodes[0]!, ALICE, 'x');
     await until(() => held.length, 'the call begins');
     const began = (await invocation(id))['lease_until'] as string;
-    const outlived = Date.parse(began) + 2 * QUICK.leaseMs;
+    const outlived = Date.parse(began) + 2 * leaseMs;
     await until(
       async () => Date.parse((await invocation(id))['lease_until'] as string) > outlived,
       'the lease moves on',
@@ -724,7 +725,7 @@ describe('when hints are lost', () => {
     const began = Date.now();
     const answer = await node.as(ALICE)('POST', '/secondme/invoke', { prompt: 'x' });
     expect([answer.status, answer.body.status]).toEqual([202, 'queued']);
-    expect(Date.now() - began).toBeLessThan(1_000);
+    expect(Date.now() - began).toBeLessThan(10_000); // the longest wait is 15 s
     proxy.heal();
     expect(await finished(answer.body.invocation_id)).toMatchObject({
       status: 'succeeded',

@@ -169,7 +169,11 @@ describe('a process at LOG_LEVEL=trace', () => {
     expect(wrong.output()).toMatch(/password authentication failed/);
 
     const nowhere = await start({ DATABASE_URL: `postgres://city:${DATABASE_PASSWORD}@127.0.0.1:1/city` });
-    await until(() => nowhere.output().includes('waiting for PostgreSQL'), 'a start without PostgreSQL');
+    await until(
+      () => nowhere.output().includes('waiting for PostgreSQL'),
+      'a start without PostgreSQL',
+      60_000,
+    );
 
     const locked = await start({ REDIS_URL: withPassword(redis.url, 'planted-wrong-password') });
     await untilReady(locked.url, locked);

@@ -1,6 +1,7 @@
 /**
  * Agents Core in every kind of trouble, and the chat that must not notice: the latency of a message's acknowledgement,
- * in turns with an agent that is well and one that is not, so that the machine's own moods cancel out.
+ * in turns with an agent that is well and one that is not, so that the machine's own moods cancel out. What looks like an
+ * effect is measured again, and is one if it is there again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDb, rows } from '../../../src/platform/db.ts';
@@ -105,6 +106,32 @@ async function untilWell(db: Db): Promise<void> {
   await until(async () => (await replied()).length > 0, 'the agent is asked again', 60_000);
 }
 
+type Windows = Map<AgentsMode, number[][]>;
+
+/** Latencies beside each trouble over those beside an agent that is well, and the troubles for which they are larger. */
+function compare(windows: Windows, rounds: number, ratioMax: number) {
+  const well = windows.get('ok')!;
+  const figures: Record<string, string> = {};
+  const slower = new Map<AgentsMode, string>();
+  for (const [name, share] of [
+    ['p50', 0.5],
+    ['p99', 0.99],
+  ] as const) {
+    const level = (some: number[][]) => Math.max(percentile(some.flat(), share), NEGLIGIBLE_MS);
+    // As many windows as a trouble has, from those of an agent that is well: what the machine cannot tell apart.
+    const groups = well.slice(rounds - 1).map((_, n) => well.slice(n, n + rounds));
+    const noise = Math.max(...groups.map(level)) / level(well);
+    figures[`${name}, noise`] = noise.toFixed(2);
+    for (const [mode, some] of windows) {
+      const ratio = level(some) / level(well);
+      figures[`${mode}: ${name}, ms and ratio`] =
+        `${percentile(some.flat(), share).toFixed(1)} / ${ratio.toFixed(2)} (${some.flat().length})`;
+      if (mode !== 'ok' && ratio > ratioMax * noise) slower.set(mode, `${name} ${ratio.toFixed(2)} times`);
+    }
+  }
+  return { figures, slower };
+}
+
 export const agentsTrouble: Scenario = {
   name: 'agents-trouble',
   promise:
@@ -126,49 +153,43 @@ export const agentsTrouble: Scenario = {
       const asking = startAsking(city, problems);
       await chat.window(Math.min(windowMs, 3_000)); // warms up
 
-      /** The windows of each trouble, and those of an agent that is well. */
-      const windows = new Map<AgentsMode, number[][]>();
-      const keep = (mode: AgentsMode, window: number[]) =>
-        void windows.set(mode, [...(windows.get(mode) ?? []), window]);
-      for (let round = 0; round < rounds; round++) {
-        keep('ok', await chat.window(windowMs));
-        for (const trouble of TROUBLES) {
-          city.agents.mode(trouble);
-          const bad = await chat.window(windowMs);
-          city.agents.mode('ok');
-          await city.agents.release();
-          if (recovers) await untilWell(db);
-          const after = await chat.window(windowMs);
-          keep(trouble, bad);
-          keep('ok', after);
-          log(
-            `${trouble}: p99 ${percentile(bad, 0.99).toFixed(1)} ms, after it ${percentile(after, 0.99).toFixed(1)} ms`,
-          );
+      /** The windows of each of `troubles`, and those of an agent that is well. */
+      const measure = async (troubles: AgentsMode[]) => {
+        const windows: Windows = new Map();
+        const keep = (mode: AgentsMode, window: number[]) =>
+          void windows.set(mode, [...(windows.get(mode) ?? []), window]);
+        for (let round = 0; round < rounds; round++) {
+          keep('ok', await chat.window(windowMs));
+          for (const trouble of troubles) {
+            city.agents.mode(trouble);
+            const bad = await chat.window(windowMs);
+            city.agents.mode('ok');
+            await city.agents.release();
+            if (recovers) await untilWell(db);
+            const after = await chat.window(windowMs);
+            keep(trouble, bad);
+            keep('ok', after);
+            log(
+              `${trouble}: p99 ${percentile(bad, 0.99).toFixed(1)} ms, after it ${percentile(after, 0.99).toFixed(1)} ms`,
+            );
+          }
+        }
+        return windows;
+      };
+      const first = compare(await measure(TROUBLES), rounds, ratioMax);
+      Object.assign(figures, first.figures);
+      const suspects = TROUBLES.filter((mode) => first.slower.has(mode));
+      if (suspects.length > 0) {
+        const second = compare(await measure(suspects), rounds, ratioMax);
+        for (const [name, figure] of Object.entries(second.figures)) figures[`again, ${name}`] = figure;
+        for (const mode of suspects) {
+          const both = [first.slower.get(mode), second.slower.get(mode)];
+          if (both[1])
+            problems.push(`${mode}: chat is slower than beside an agent that is well: ${both.join('; ')}`);
         }
       }
       await asking.stop();
       await chat.stop();
-
-      const well = windows.get('ok')!;
-      for (const [name, share] of [
-        ['p50', 0.5],
-        ['p99', 0.99],
-      ] as const) {
-        const level = (some: number[][]) => Math.max(percentile(some.flat(), share), NEGLIGIBLE_MS);
-        // As many windows as a trouble has, from those of an agent that is well: what the machine cannot tell apart.
-        const groups = well.slice(rounds - 1).map((_, n) => well.slice(n, n + rounds));
-        const noise = Math.max(...groups.map(level)) / level(well);
-        figures[`${name}, noise`] = noise.toFixed(2);
-        for (const [mode, some] of windows) {
-          const ratio = level(some) / level(well);
-          figures[`${mode}: ${name}, ms and ratio`] =
-            `${percentile(some.flat(), share).toFixed(1)} / ${ratio.toFixed(2)} (${some.flat().length})`;
-          if (mode !== 'ok' && ratio > ratioMax * noise)
-            problems.push(
-              `${mode}: ${name} of chat is ${ratio.toFixed(2)} times that of an agent that is well`,
-            );
-        }
-      }
 
       const none = async () =>
         (await rows(db, 'select 1 from secondme_invocations where finished_at is null limit 1')).length === 0;
