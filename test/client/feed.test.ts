@@ -16,7 +16,7 @@ let line: Proxy;
 let people: ReturnType<typeof createPeople>;
 
 beforeAll(async () => {
-  core = await startAgentsCore({ delayMs: 15 });
+  core = await startAgentsCore({ delayMs: 40 });
   city = await startCity({ env: { AGENTS_SERVICE_URL: core.url } });
   line = await startProxy(city.apps[0]!.port());
   people = createPeople(city);

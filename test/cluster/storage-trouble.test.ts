@@ -69,12 +69,14 @@ const health = async ({ url }: Node) => {
   return { status: response.status, body: (await response.json()) as Record<string, string> };
 };
 
-async function execute(url: string, ...statements: string[]): Promise<void> {
+async function execute(url: string, ...statements: string[]): Promise<pg.QueryResult | undefined> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {}); // a server that crashes takes its connections with it
   await client.connect();
   try {
-    for (const statement of statements) await client.query(statement);
+    let last: pg.QueryResult | undefined;
+    for (const statement of statements) last = await client.query(statement);
+    return last;
   } finally {
     await client.end().catch(() => {});
   }
@@ -108,14 +110,20 @@ const REFUSED = {
 describe('a PostgreSQL that is read-only', () => {
   let postgres: Service;
   let node: Node;
-  const readOnly = (on: boolean) =>
+  const readOnly = async (on: boolean) => {
     // A session of its own, since the setting refuses itself: only the first statement is bound by it.
-    execute(
+    await execute(
       postgres.url,
       'set default_transaction_read_only = off',
       `alter system set default_transaction_read_only = ${on}`,
       'select pg_reload_conf()',
     );
+    // Who connects with the new setting does so after all others were told of it.
+    await until(async () => {
+      const shown = await execute(postgres.url, 'show default_transaction_read_only');
+      return shown!.rows[0].default_transaction_read_only === (on ? 'on' : 'off');
+    }, `read-only ${on}`);
+  };
   beforeAll(async () => {
     postgres = await startPostgres({ dataDir: join(folder, 'read-only'), durable: false, log: () => {} });
     node = await startNode(postgres.url);

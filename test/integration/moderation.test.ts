@@ -18,18 +18,30 @@ let city: City;
 let mod: Rest;
 let admin: Rest;
 let sql: pg.Client;
+/** Looks at what `sql` holds up: in a transaction it would see the sessions of its first look only. */
+let onlooker: pg.Client;
 let count = 0;
 beforeAll(async () => {
   city = await startCity();
   mod = await city.rest('u_mod', 0, { roles: ['moderator'], name: 'Mod' });
   admin = await city.rest('u_admin', 0, { roles: ['admin'] });
   sql = new pg.Client({ connectionString: city.database.url });
-  await sql.connect();
+  onlooker = new pg.Client({ connectionString: city.database.url });
+  await Promise.all([sql.connect(), onlooker.connect()]);
 });
 afterAll(async () => {
+  await onlooker.end();
   await sql.end();
   await city.stop();
 });
+
+/** Whether somebody waits for a lock. */
+const waiting = async () => {
+  const { rows } = await onlooker.query(
+    `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+  );
+  return rows.length > 0;
+};
 
 /** A new room, made by `u_maker`, and a new citizen who is a member. */
 async function scene() {
@@ -227,12 +239,6 @@ describe('a ban', () => {
     const ban = moderate('ban').finally(() => {
       answered = true;
     });
-    const waiting = async () => {
-      const { rows } = await sql.query(
-        `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return rows.length > 0;
-    };
     await until(async () => answered || (await waiting()), 'the ban at the lock', 1_900);
     expect(answered).toBe(false);
     await sql.query('commit');
@@ -258,12 +264,7 @@ describe('a ban', () => {
       userId,
     ]);
     const answer = rest('POST', path + at, at === '/messages' ? { body: 'x' } : undefined);
-    await until(async () => {
-      const { rows } = await sql.query(
-        `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return rows.length > 0;
-    }, 'a wait for the lock');
+    await until(waiting, 'a wait for the lock');
     await sql.query('commit');
     expect(await answer).toMatchObject(FORBIDDEN);
   });

@@ -21,7 +21,7 @@ import type { TestSocket } from '../support/sockets.ts';
 
 /** A lease outlives a stall of this machine: of a longer one Redis itself knows, and nobody is reaped. */
 const FAST_LEASE = { leaseMs: 2_500, renewMs: 300, retireMs: 400 };
-const FAST = { graceMs: 1_200, reapMs: 50, reapIdleMs: 200, checkMs: 400, calmMs: 1_000 };
+const FAST = { graceMs: 2_500, reapMs: 50, reapIdleMs: 200, checkMs: 400, calmMs: 1_000 };
 
 /** A line to Redis that can be cut, held up, and mended. */
 async function createLink(target: URL) {

@@ -11,7 +11,8 @@ import type { ChaosCity, Member } from '../city.ts';
 import { createRandom } from '../random.ts';
 import type { Scenario } from '../scenario.ts';
 
-const PICKED_UP_MS = 10_000;
+/** Usually 8 s; the machine of the smoke may stall beside it. */
+const PICKED_UP_MS = { smoke: 15_000, full: 10_000 };
 /** Prompts of one kill, each of another user, so that both workers have some. */
 const PROMPTS = 4;
 /** After so many kills everything is waited for: whoever three of them interrupt is poison by rights. */
@@ -234,7 +235,7 @@ export const secondMeKills: Scenario = {
         const next = city.agents.log().filter(({ key }) => key === asked.id)[calls];
         const ms = next ? Math.round(next.at - killedAt) : Infinity;
         pickUps.push(ms);
-        if (ms > PICKED_UP_MS) problems.push(`${asked.id}: picked up after ${ms} ms, killed ${moment}`);
+        if (ms > PICKED_UP_MS[size]) problems.push(`${asked.id}: picked up after ${ms} ms, killed ${moment}`);
       }
       waiting = [];
     };
