@@ -418,7 +418,7 @@ describe('slow mode', () => {
     const [first, second] = body.messages.map(({ created_at }: { created_at: string }) =>
       new Date(created_at).getTime(),
     );
-    // Before the first was stored its time was looked at, a moment earlier.
+    // The wait is counted from a moment before the first one's own time.
     expect(second - first).toBeGreaterThanOrEqual(2_500);
   });
 });

@@ -182,10 +182,9 @@ export const agentsTrouble: Scenario = {
       if (suspects.length > 0) {
         const second = compare(await measure(suspects), rounds, ratioMax);
         for (const [name, figure] of Object.entries(second.figures)) figures[`again, ${name}`] = figure;
-        for (const mode of suspects) {
-          const both = [first.slower.get(mode), second.slower.get(mode)];
-          if (both[1])
-            problems.push(`${mode}: chat is slower than beside an agent that is well: ${both.join('; ')}`);
+        for (const [mode, again] of second.slower) {
+          const times = `${first.slower.get(mode)}, again ${again}`;
+          problems.push(`${mode}: chat is slower than beside an agent that is well: ${times}`);
         }
       }
       await asking.stop();

@@ -30,7 +30,7 @@ const LASTS = {
 };
 /** Milliseconds within which everybody is right again. */
 const WITHIN = { kill: 10_000, other: 10_000 };
-/** The same after a stop in good order. Usually 1.7 s, of which the machine of a test may take as much again. */
+/** The same after a stop in good order. It takes 1.7 s; the machine of the smoke may stall for as long again. */
 const WITHIN_OF_STOP = { smoke: 4_000, full: 2_000 };
 /** Past its deadline a convergence is waited for this much longer, to tell how long it does take. */
 const PATIENCE_MS = 15_000;
