@@ -74,6 +74,7 @@ import { attachPresence } from './presence/presence.socket.ts';
 import { createProducer } from './platform/queue.ts';
 import { createRetention } from './retention/retention.ts';
 import { createRoomLog } from './room-log/room-log.ts';
+import { COMMITS_MAX } from './room-log/writer.ts';
 import { createRoomCare } from './rooms/care.service.ts';
 import { forgetMemberships, forgetRooms, roomSections } from './rooms/personal.ts';
 import { createRoomNotices } from './rooms/room-notices.ts';
@@ -92,8 +93,8 @@ import { attachSecondMe } from './second-me/second-me.socket.ts';
 import { forgetProfile, profileSections } from './users/personal.ts';
 import { createUsers } from './users/users.service.ts';
 
-/** One batch is in flight at a time; the second is for the one that follows a connection that broke. */
-const WRITER_CONNECTIONS = 2;
+/** One more than batches in flight: for the one that follows a connection that broke. */
+const WRITER_CONNECTIONS = COMMITS_MAX + 1;
 const DATABASE_PATIENCE_MS = 60_000;
 
 export type App = ReturnType<typeof createApp>;

@@ -64,6 +64,11 @@ export function isTemporary(error: unknown): boolean {
   return typeof message === 'string' && (TEMPORARY_MESSAGE.test(message) || REDIS_REFUSAL.test(message));
 }
 
+/** Whether `error` says that PostgreSQL gave a statement up because somebody else holds what it had to lock. */
+export function waitedForLock(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '55P03';
+}
+
 /** Whether `error` says that PostgreSQL answers but takes no writes: read-only, or out of disk or memory. */
 export function refusesWrites(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };

@@ -1,12 +1,15 @@
 /**
  * The group commit: the first append goes out at once, those that arrive while a commit is in flight form the next
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
+ *
+ * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue. Other
+ * rooms do not wait for a commit that is late: a room that somebody has locked harms no other.
  */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
-import { AppError, isTemporary, refusesWrites } from '../platform/errors.ts';
+import { AppError, isTemporary, refusesWrites, waitedForLock } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import { appendBatch, postBatch } from './log.repo.ts';
@@ -16,6 +19,10 @@ const BATCH_MAX = 500;
 /** Batches up to this size are never divided, and their acknowledgements do not wait for the deliveries. */
 const SMALL = 16;
 const QUEUE_MAX = 10_000;
+/** Commits in flight at most. */
+export const COMMITS_MAX = 3;
+/** One that takes longer is late: another may begin beside it. */
+const LATE_MS = 50;
 const RETRY_AFTER_MS = 100;
 /** For how long a refused batch says that writes are refused, unless one is committed meanwhile. */
 const REFUSED_MS = 30_000;
@@ -36,11 +43,37 @@ interface WriterDeps {
   onCommitted(messages: Message[]): void;
 }
 
+/** A batch on its way to PostgreSQL. */
+interface Flight {
+  readonly rooms: ReadonlySet<string>;
+  late: boolean;
+}
+
+const roomOf = ({ entry }: Pending): string =>
+  'creation' in entry ? entry.creation.room_id : entry.change.room_id;
+
+const byRoom = (batch: Pending[]): Pending[][] => {
+  const rooms = new Map<string, Pending[]>();
+  for (const pending of batch) {
+    const room = rooms.get(roomOf(pending));
+    if (room) room.push(pending);
+    else rooms.set(roomOf(pending), [pending]);
+  }
+  return [...rooms.values()];
+};
+
 export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   const queue: Pending[] = [];
+  const inFlight = new Map<Flight, Promise<void>>();
+  /** Rooms that waited too long for a lock, until they are committed again: they keep no others waiting. */
+  const held = new Set<string>();
   let lastSize = 0;
-  let running: Promise<void> | undefined;
   let refusedAt = -Infinity;
+
+  const isBlocked = (roomId: string): boolean => {
+    for (const { rooms } of inFlight.keys()) if (rooms.has(roomId)) return true;
+    return false;
+  };
 
   /** What became of each of `creations` and `changes`, in that order. */
   const store = async (creations: Creation[], changes: Change[]): Promise<Result[]> => {
@@ -58,6 +91,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     const changes = batch.flatMap(({ entry }) => ('change' in entry ? [entry.change] : []));
     const results = await store(creations, changes);
     refusedAt = -Infinity;
+    if (held.size > 0) for (const pending of batch) held.delete(roomOf(pending));
     metrics.appendBatch.observe(batch.length);
     let [creation, change] = [0, creations.length];
     for (const { entry, resolve } of batch) resolve(results['creation' in entry ? creation++ : change++]!);
@@ -68,11 +102,22 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     else onCommitted(messages);
   };
 
-  /** A batch may be repeated after a lost answer (migration 0004), so trouble with the connection is tried once more. */
-  const commit = async (batch: Pending[]) => {
+  /**
+   * A batch may be repeated after a lost answer (migration 0004), so trouble with the connection is tried once more.
+   * Of a batch that waited too long for a lock each room is tried by itself.
+   */
+  const commit = async (batch: Pending[]): Promise<void> => {
     try {
       await commitOnce(batch).catch(async (error: unknown) => {
         if (!isTemporary(error)) throw error;
+        if (waitedForLock(error)) {
+          const rooms = byRoom(batch);
+          if (rooms.length > 1) {
+            rooms.forEach(fly);
+            return;
+          }
+          held.add(roomOf(batch[0]!));
+        }
         await sleep(RETRY_AFTER_MS);
         await commitOnce(batch);
       });
@@ -89,29 +134,62 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     }
   };
 
+  const fly = (batch: Pending[]): void => {
+    const flight: Flight = { rooms: new Set(batch.map(roomOf)), late: false };
+    const late = setTimeout(() => {
+      flight.late = true;
+      begin();
+    }, LATE_MS);
+    const landed = commit(batch).finally(() => {
+      clearTimeout(late);
+      inFlight.delete(flight);
+      begin();
+    });
+    inFlight.set(flight, landed);
+  };
+
   /**
-   * The head of the queue with at most one change to each message, so that each is answered with its own result. Of
-   * what waits and was last committed no more than half: while PostgreSQL works at one half, the senders of the other
-   * are answered and send again, where a batch of all would have either wait for the other.
+   * The first of the queue, without rooms that have a commit in flight, with none beside a room that is held, and with at
+   * most one change to each message, so that each is answered with its own result. Of what waits and was last committed no more than half: while PostgreSQL
+   * works at one half, the senders of the other are answered and send again, where a batch of all would have either
+   * wait for the other.
    */
   const nextBatch = (): Pending[] => {
     const half = Math.ceil((queue.length + lastSize) / 2);
     const max = Math.min(BATCH_MAX, Math.max(SMALL, half));
+    /** Rooms of which something waits before what comes next. */
+    const blocked = new Set<string>();
     const changed = new Set<string>();
-    const end = queue.slice(0, max).findIndex(({ entry }) => {
-      if (!('change' in entry)) return false;
-      const again = changed.has(entry.change.message_id);
-      changed.add(entry.change.message_id);
-      return again;
-    });
-    const batch = queue.splice(0, end === -1 ? max : end);
-    lastSize = batch.length;
+    const batch: Pending[] = [];
+    const left: Pending[] = [];
+    let looked = 0;
+    while (looked < queue.length && batch.length < max) {
+      const pending = queue[looked++]!;
+      const change = 'change' in pending.entry ? pending.entry.change : undefined;
+      const roomId = roomOf(pending);
+      const first = batch[0] ? roomOf(batch[0]) : roomId;
+      const apart = roomId !== first && (held.has(roomId) || held.has(first));
+      const again = change && changed.has(change.message_id);
+      if (apart || again || blocked.has(roomId) || isBlocked(roomId)) {
+        blocked.add(roomId);
+        left.push(pending);
+        continue;
+      }
+      if (change) changed.add(change.message_id);
+      batch.push(pending);
+    }
+    queue.splice(0, looked, ...left);
     return batch;
   };
 
-  const drain = async () => {
-    while (queue.length > 0) await commit(nextBatch());
-    running = undefined;
+  /** One commit at a time carries most: another begins only beside those that are late. */
+  const begin = (): void => {
+    if (queue.length === 0 || inFlight.size >= COMMITS_MAX) return;
+    for (const { late } of inFlight.keys()) if (!late) return;
+    const batch = nextBatch();
+    if (batch.length === 0) return;
+    lastSize = batch.length;
+    fly(batch);
   };
 
   return {
@@ -125,15 +203,17 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
       }
       const entry = 'change' in given ? { change: { id: randomUUID(), ...given.change } } : given;
       return new Promise((resolve, reject) => {
-        queue.push({ entry, resolve, reject });
-        running ??= drain();
+        const pending = { entry, resolve, reject };
+        queue.push(pending);
+        // What must wait in any case is not worth a look at all that waits.
+        if (!isBlocked(roomOf(pending))) begin();
       });
     },
     /** Whether PostgreSQL refused the last batch because it takes no writes. */
     refused: () => Date.now() - refusedAt < REFUSED_MS,
     /** Resolves when everything accepted so far is committed and told, or refused. */
     async settled(): Promise<void> {
-      await running;
+      while (inFlight.size > 0) await Promise.all(inFlight.values());
       await nextTurn();
     },
   };
