@@ -134,6 +134,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
     }
   };
 
+  /** Commits a batch whose rooms have nothing in flight, and goes on with what waits when it is late or done. */
   const fly = (batch: Pending[]): void => {
     const flight: Flight = { rooms: new Set(batch.map(roomOf)), late: false };
     const late = setTimeout(() => {
@@ -149,10 +150,10 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   };
 
   /**
-   * The first of the queue, without rooms that have a commit in flight, with none beside a room that is held, and with at
-   * most one change to each message, so that each is answered with its own result. Of what waits and was last committed no more than half: while PostgreSQL
-   * works at one half, the senders of the other are answered and send again, where a batch of all would have either
-   * wait for the other.
+   * The first of the queue, without rooms that have a commit in flight, with none beside a room that is held, and with
+   * at most one change to each message, so that each is answered with its own result. Of what waits and was last
+   * committed no more than half: while PostgreSQL works at one half, the senders of the other are answered and send
+   * again, where a batch of all would have either wait for the other.
    */
   const nextBatch = (): Pending[] => {
     const half = Math.ceil((queue.length + lastSize) / 2);
