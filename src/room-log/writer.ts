@@ -3,7 +3,8 @@
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
  *
  * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue. Other
- * rooms do not wait for a commit that is late: a room that somebody has locked harms no other.
+ * rooms do not wait for a commit that is late, and held rooms never fill all places: rooms that somebody has locked harm
+ * no others.
  */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -19,8 +20,9 @@ const BATCH_MAX = 500;
 /** Batches up to this size are never divided, and their acknowledgements do not wait for the deliveries. */
 const SMALL = 16;
 const QUEUE_MAX = 10_000;
-/** Commits in flight at most. */
+/** Commits in flight at most, and those of them that are of rooms that are held. */
 export const COMMITS_MAX = 3;
+const HELD_COMMITS_MAX = COMMITS_MAX - 1;
 /** One that takes longer is late: another may begin beside it. */
 const LATE_MS = 50;
 const RETRY_AFTER_MS = 100;
@@ -70,9 +72,15 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   let lastSize = 0;
   let refusedAt = -Infinity;
 
+  /** Whether it has a commit in flight, or is held while as many such rooms as may wait for PostgreSQL do so. */
   const isBlocked = (roomId: string): boolean => {
-    for (const { rooms } of inFlight.keys()) if (rooms.has(roomId)) return true;
-    return false;
+    let heldCommits = 0;
+    for (const { rooms } of inFlight.keys()) {
+      if (rooms.has(roomId)) return true;
+      const [first] = rooms;
+      if (held.has(first!)) heldCommits++;
+    }
+    return heldCommits >= HELD_COMMITS_MAX && held.has(roomId);
   };
 
   /** What became of each of `creations` and `changes`, in that order. */

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { createDb } from '../../src/platform/db.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
-import { createWriter } from '../../src/room-log/writer.ts';
+import { COMMITS_MAX, createWriter } from '../../src/room-log/writer.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
 import { until } from '../support/until.ts';
@@ -39,9 +39,35 @@ const createRooms = async (count: number): Promise<string[]> => {
   return made.map(({ body }) => body.id as string);
 };
 
-const lockHead = async (roomId: string) => {
+const lockHeads = async (...roomIds: string[]) => {
   await holder.query('begin');
-  await holder.query('select from city_room_heads where room_id = $1 for update', [roomId]);
+  await holder.query('select from city_room_heads where room_id = any($1) for update', [roomIds]);
+};
+
+/** A writer of its own, with as many connections as a node's; `append` resolves to the outcome of a message. */
+const startWriter = () => {
+  const log = createLogger('silent');
+  const db = createDb(city.database.url, log, COMMITS_MAX + 1);
+  const writer = createWriter({ db, log, metrics: createMetrics(), onCommitted: () => {} });
+  return {
+    async append(roomId: string) {
+      const creation = {
+        id: randomUUID(),
+        room_id: roomId,
+        sender_id: 'u_alice',
+        author_user_id: 'u_alice',
+        author_agent_id: null,
+        username: 'Alice',
+        body: 'x',
+        client_id: null,
+      };
+      return (await writer.append({ creation })).outcome;
+    },
+    async stop() {
+      await writer.settled();
+      await db.destroy();
+    },
+  };
 };
 
 /** When the statements that wait for a lock were begun. */
@@ -60,7 +86,7 @@ it('keeps its messages in order and lets those of other rooms pass', async () =>
   const send = (id: string, body: string) => rest('POST', `/city/rooms/${id}/messages`, { body });
   await send(locked, 'before');
 
-  await lockHead(locked);
+  await lockHeads(locked);
   let answered = 0;
   const held: ReturnType<typeof send>[] = [];
   for (let n = 0; n < 5; n++) {
@@ -79,22 +105,7 @@ it('keeps its messages in order and lets those of other rooms pass', async () =>
 
 it('parts from the rooms that were to be committed with it, and is not joined with any again', async () => {
   const [locked, first, ...others] = (await createRooms(5)) as [string, string, ...string[]];
-  const log = createLogger('silent');
-  const db = createDb(city.database.url, log, 3);
-  const writer = createWriter({ db, log, metrics: createMetrics(), onCommitted: () => {} });
-  const append = async (roomId: string) => {
-    const creation = {
-      id: randomUUID(),
-      room_id: roomId,
-      sender_id: 'u_alice',
-      author_user_id: 'u_alice',
-      author_agent_id: null,
-      username: 'Alice',
-      body: 'x',
-      client_id: null,
-    };
-    return (await writer.append({ creation })).outcome;
-  };
+  const { append, stop } = startWriter();
   /** The first goes out at once; what comes with it waits for the next commit. */
   const together = () => {
     const [opening, held, ...rest] = [first, locked, ...others].map(append) as [
@@ -105,7 +116,7 @@ it('parts from the rooms that were to be committed with it, and is not joined wi
     return { held, rest: Promise.all([opening, ...rest]) };
   };
   const created = [first, ...others].map(() => 'created');
-  await lockHead(locked);
+  await lockHeads(locked);
 
   const once = together();
   const refused = expect(once.held).rejects.toMatchObject({ code: '55P03' });
@@ -120,6 +131,22 @@ it('parts from the rooms that were to be committed with it, and is not joined wi
   expect(await waiting()).toEqual(begun);
   await holder.query('commit');
   expect(await again.held).toBe('created');
-  await writer.settled();
-  await db.destroy();
+  await stop();
+});
+
+it('leaves a place for the others, however many are locked', async () => {
+  const [other, ...locked] = (await createRooms(COMMITS_MAX + 1)) as [string, ...string[]];
+  const { append, stop } = startWriter();
+  await lockHeads(...locked);
+  const known = await Promise.allSettled(locked.map(append));
+  expect(known).toMatchObject(locked.map(() => ({ status: 'rejected', reason: { code: '55P03' } })));
+
+  const held = locked.map(append);
+  await until(async () => (await waiting()).length === COMMITS_MAX - 1, 'as many at their locks as may be');
+  const begun = await waiting();
+  expect(await append(other)).toBe('created');
+  expect(await waiting()).toEqual(begun);
+  await holder.query('commit');
+  expect(await Promise.all(held)).toEqual(locked.map(() => 'created'));
+  await stop();
 });
