@@ -18,9 +18,10 @@ import type { RoomsNamespace } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { RedisLinks } from '../platform/redis.ts';
+import { createLeases } from './leases.ts';
 import type { SecondMeNews } from './second-me.news.ts';
 import { createSweep } from './sweep.ts';
-import { createClaims, createEnds, findNext, releaseInvocation, renewLease } from './work.repo.ts';
+import { createClaims, createEnds, findNext, releaseInvocation } from './work.repo.ts';
 import type { Claim, ContextMessage, Finished, Outcome, Taken } from './work.repo.ts';
 
 export const FALLBACK_REPLY =
@@ -82,6 +83,7 @@ export function createSecondMeJob({
   timings,
 }: SecondMeJobDeps) {
   const { leaseMs, renewMs, storeAgainMs, ...sweepTimings } = { ...TIMINGS, ...timings };
+  const leases = createLeases({ db, log, leaseMs, renewMs });
   const sweep = createSweep({ db, redis, enqueue, log, ...sweepTimings });
   const take = createClaims(db);
   const finish = createEnds(db);
@@ -187,16 +189,11 @@ export function createSecondMeJob({
     context: ContextMessage[],
     run: Run,
   ): Promise<string | undefined> => {
-    const lease = setInterval(() => {
-      renewLease(db, claim, leaseMs).then(
-        (held) => held || run.abort('lost'),
-        (error: unknown) => log.debug({ err: error, invocation_id: claim.id }, 'a lease was not renewed'),
-      );
-    }, renewMs);
+    const letGo = leases.hold(claim, () => run.abort('lost'));
     try {
       return await perform(claim, context, run);
     } finally {
-      clearInterval(lease);
+      letGo();
     }
   };
 

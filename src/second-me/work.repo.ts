@@ -116,6 +116,29 @@ export async function renewLease(db: Db, { id, attempt }: Claim, leaseMs: number
   return held.length > 0;
 }
 
+/**
+ * renewLease for many, in their order. One whose row another transaction has locked is not waited for: false, as for one
+ * that is no longer its attempt's.
+ */
+export async function renewLeases(db: Db, claims: Claim[], leaseMs: number): Promise<boolean[]> {
+  const outcomes = await prepared<{ renewed: boolean }>(
+    db,
+    'secondme_renew',
+    `with given as (select * from unnest($1::text[], $2::integer[]) with ordinality g(id, attempt, ord)),
+     free as (
+       select id from secondme_invocations join given using (id, attempt) where status = 'running'
+       for update of secondme_invocations skip locked
+     ),
+     renewed as (
+       update secondme_invocations set lease_until = clock_timestamp() + make_interval(secs => $3)
+       where id in (select id from free) returning id, attempt
+     )
+     select r.id is not null renewed from given g left join renewed r using (id, attempt) order by g.ord`,
+    [claims.map(({ id }) => id), claims.map(({ attempt }) => attempt), leaseMs / 1000],
+  );
+  return outcomes.map(({ renewed }) => renewed);
+}
+
 /** Gives the claim back, so that another worker may take it at once; false when it was no longer this attempt's. */
 export function releaseInvocation(db: Db, { id, user_id, attempt }: Claim): Promise<boolean> {
   return db.transaction(async (trx) => {

@@ -4,10 +4,12 @@ import { createDb, rows } from '../../src/platform/db.ts';
 import type { Db } from '../../src/platform/db.ts';
 import { createIds } from '../../src/platform/ids.ts';
 import { createLogger } from '../../src/platform/logger.ts';
+import { createLeases } from '../../src/second-me/leases.ts';
 import { createCreation, lockUser } from '../../src/second-me/second-me.repo.ts';
 import { createClaims, createEnds } from '../../src/second-me/work.repo.ts';
 import type { Claim } from '../../src/second-me/work.repo.ts';
 import { createDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 
 const USERS = ['u_alice', 'u_bob', 'u_carol', 'u_dave'];
 const OPTIONS = { leaseMs: 60_000, suspects: false };
@@ -105,4 +107,38 @@ test('one that cannot be stored is refused alone', async () => {
     { user_id: 'u_bob' },
     { user_id: 'u_dave' },
   ]);
+});
+
+test('leases are renewed together, except one that somebody has locked and one that is lost', async () => {
+  const asked = await Promise.all(USERS.map((user) => ask(user, 'x')));
+  const claims = await Promise.all(asked.map(({ id }) => take(id)));
+  await db.raw('update secondme_invocations set attempt = 2 where user_id = ?', ['u_carol']);
+  /** Whose lease runs longer than when it was claimed, and which transactions renewed them last. */
+  const renewed = async () => {
+    const found = await rows<{ user_id: string; xmin: string }>(
+      db,
+      `select user_id, xmin::text from secondme_invocations
+       where lease_until > created_at + interval '1 hour' order by user_id`,
+    );
+    const users = found.map(({ user_id }) => user_id).join(' ');
+    return { users, transactions: new Set(found.map(({ xmin }) => xmin)).size };
+  };
+  const lost: string[] = [];
+  const leases = createLeases({ db, log: createLogger('silent'), leaseMs: 7_200_000, renewMs: 100 });
+  const letGo = await db.transaction(async (trx) => {
+    await trx.raw('select from secondme_invocations where user_id = ? for update', ['u_bob']);
+    const held = claims.map((each) => leases.hold(each, () => lost.push(each.user_id)));
+    const together = async () => {
+      const { users, transactions } = await renewed();
+      return users === 'u_alice u_dave' && transactions === 1;
+    };
+    await until(together, 'the free ones are renewed in one transaction');
+    return held;
+  });
+  await until(
+    async () => (await renewed()).users === 'u_alice u_bob u_dave',
+    'the locked one is renewed, too',
+  );
+  for (const each of letGo) each();
+  expect(new Set(lost)).toEqual(new Set(['u_carol']));
 });
