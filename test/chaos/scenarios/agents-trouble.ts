@@ -157,6 +157,8 @@ export const agentsTrouble: Scenario = {
         const { url } = city.nodes[n % city.nodes.length]!;
         sockets.push(await connect(`${url}/rooms`, await city.token(`u_chatter_${n}`)));
         await sockets[n]!.call('room.join', { room_id: 'general' });
+        // Half a million messages, if kept: the garbage collector of this process would be what chat waits for.
+        sockets[n]!.raw.offAny();
       }
       const chat = startChat(sockets, problems);
       const asking = startAsking(city, problems);
