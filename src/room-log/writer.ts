@@ -72,11 +72,12 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
   let lastSize = 0;
   let refusedAt = -Infinity;
 
-  /** Whether it has a commit in flight, or is held while as many such rooms as may wait for PostgreSQL do so. */
+  /** Whether it has a commit in flight, or is held and as many held rooms as may have one in flight do. */
   const isBlocked = (roomId: string): boolean => {
     let heldCommits = 0;
     for (const { rooms } of inFlight.keys()) {
       if (rooms.has(roomId)) return true;
+      // A held room goes alone, so the first of a batch tells.
       const [first] = rooms;
       if (held.has(first!)) heldCommits++;
     }
