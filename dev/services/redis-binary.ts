@@ -1,7 +1,7 @@
 /** Finds a Redis server: named by the environment, installed, or unpacked from Debian packages without being root. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { canUnpack, unpackPackage } from './debian-package.ts';
 import { programFolders, versionOf, type Log } from './programs.ts';
 
 export interface RedisBinary {
@@ -43,11 +43,11 @@ export function redisBinary(log: Log): RedisBinary {
     return kept;
   }
   let reason = 'there is no apt-get to take it from';
-  if (process.platform === 'linux' && spawnSync('apt-get', ['--version']).status === 0) {
+  if (canUnpack()) {
     log(`Redis: none installed; unpacking the Debian packages into ${UNPACKED}`);
-    reason = unpack() ?? 'the unpacked one does not run';
-    const fresh = unpacked();
-    if (isUsable(fresh.path, fresh.env)) return fresh;
+    const isDone = () => isUsable(unpacked().path, unpacked().env);
+    reason = unpackPackage('redis-server', UNPACKED, isDone) ?? 'the unpacked one does not run';
+    if (isDone()) return unpacked();
   }
   throw new Error(
     `No Redis found (${reason}). ${HOW_TO_INSTALL[process.platform] ?? HOW_TO_INSTALL.linux}, ` +
@@ -76,64 +76,6 @@ function unpacked(): RedisBinary {
     name: 'redis-server',
     env: { LD_LIBRARY_PATH: libraries.filter((folder) => existsSync(folder)).join(':') },
   };
-}
-
-/**
- * Takes redis-server and whatever it needs that is not installed from the distribution's archive, with package lists,
- * cache and locks of our own: neither root nor existing lists are needed, nothing is installed. Returns the reason
- * when it fails. Several processes may be at it: each unpacks in a folder of its own and renames it.
- */
-function unpack(): string | undefined {
-  mkdirSync(dirname(UNPACKED), { recursive: true });
-  const work = mkdtempSync(`${UNPACKED}.new-`);
-  const [lists, cache, root] = ['lists', 'cache', 'root'].map((name) => join(work, name)) as [
-    string,
-    string,
-    string,
-  ];
-  for (const folder of [join(lists, 'partial'), join(cache, 'archives/partial'), root]) {
-    mkdirSync(folder, { recursive: true });
-  }
-  const settings = [
-    `Dir::State::lists=${lists}`,
-    `Dir::Cache=${cache}`,
-    'Debug::NoLocking=1',
-    'Acquire::Languages=none',
-    'Acquire::http::Timeout=20',
-    ...(process.getuid?.() === 0 ? ['APT::Sandbox::User=root'] : []),
-  ];
-  const apt = (...args: string[]) => run('apt-get', ['-qq', ...settings.flatMap((s) => ['-o', s]), ...args]);
-  try {
-    const update = apt('update'); // one unreachable source of many is no reason to give up
-    const download = apt('install', '--download-only', '--yes', '--no-install-recommends', 'redis-server');
-    if (download) return [update, download].filter(Boolean).join('; ');
-    for (const name of readdirSync(join(cache, 'archives')).filter((file) => file.endsWith('.deb'))) {
-      const failure = run('dpkg-deb', ['-x', join(cache, 'archives', name), root]);
-      if (failure) return failure;
-    }
-    moveInto(root);
-    return undefined;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-}
-
-/** Puts the fresh copy in its place, unless another process has just put a good one there. */
-function moveInto(root: string): void {
-  const there = unpacked();
-  if (isUsable(there.path, there.env)) return;
-  rmSync(UNPACKED, { recursive: true, force: true });
-  try {
-    renameSync(root, UNPACKED);
-  } catch (error) {
-    if (!existsSync(UNPACKED)) throw error;
-  }
-}
-
-/** Runs a command to its end; returns its last words when it fails. */
-function run(command: string, args: string[]): string | undefined {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
-  return status === 0 ? undefined : (error?.message ?? stderr.trim().split('\n').at(-1));
 }
 
 function directories(folder: string): string[] {
