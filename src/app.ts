@@ -147,7 +147,7 @@ export function createApp(config: Config, log: Logger) {
     const news = createSecondMeNews(io.rooms, log);
     const { agentId, fallback } = config.secondMe;
     if (config.works) {
-      const agents = createAgentsCore({ url: config.agentsUrl });
+      const agents = createAgentsCore({ ...config.agents, log });
       lifecycle.add('agents core', () => agents.close());
       const work = { db, rooms: io.rooms, redis, news, agents, enqueue, newId, log, metrics };
       const secondMeJob = createSecondMeJob({ ...work, agentId, fallback });

@@ -16,6 +16,15 @@ const url = (...protocols: string[]) =>
     `must be a URL with ${protocols.join(' or ')}//`,
   );
 
+/** A comma list of them. */
+const urls = (...protocols: string[]) =>
+  z
+    .string()
+    .refine(
+      (value) => value.split(',').every((one) => url(...protocols).safeParse(one.trim()).success),
+      `must be a comma list of URLs with ${protocols.join(' or ')}//`,
+    );
+
 const port = (fallback: number) =>
   z
     .string()
@@ -130,11 +139,8 @@ const Environment = z.object({
   SECONDME_AGENT_ID: AgentId.default('ag_secondme_global'),
   SECONDME_FALLBACK: z.enum(['reply', 'error']).default('reply'),
   AGENTS_SERVICE_URL: url('http:', 'https:').optional(),
-  AGENTS_TRANSPORT: z
-    .enum(['http', 'nats'])
-    .default('http')
-    .refine((value) => value !== 'nats', 'nats is not supported yet; use http'),
-  NATS_URL: z.string().optional(),
+  AGENTS_TRANSPORT: z.enum(['http', 'nats']).default('http'),
+  NATS_URL: urls('nats:', 'tls:').optional(),
   MATRIX_HOMESERVER_URL: url('http:', 'https:').optional(),
   CITY_DEFAULT_ROOMS: list
     .pipe(z.array(Slug))
@@ -167,6 +173,9 @@ function crossProblems(given: Given): string[] {
     ...(production && keys.length === 0 ? [`JWT_SECRET: set it, or ${names[1]}, or ${names[2]}`] : []),
     ...(production && given.JWT_SECRET === DEVELOPMENT_SECRET
       ? ['JWT_SECRET: the development secret is not for production']
+      : []),
+    ...(given.AGENTS_TRANSPORT === 'nats' && given.NATS_URL === undefined
+      ? ['NATS_URL: is required with AGENTS_TRANSPORT=nats']
       : []),
   ];
 }
@@ -232,7 +241,10 @@ export function readConfig(env: Given = process.env) {
       subscriptionsSocket: e.MAX_SUBSCRIPTIONS_SOCKET,
     },
     secondMe: { agentId: e.SECONDME_AGENT_ID, fallback: e.SECONDME_FALLBACK },
-    agentsUrl: e.AGENTS_SERVICE_URL,
+    agents: {
+      transport: e.AGENTS_TRANSPORT,
+      url: e.AGENTS_TRANSPORT === 'nats' ? e.NATS_URL : e.AGENTS_SERVICE_URL,
+    },
     matrixUrl: e.MATRIX_HOMESERVER_URL,
     defaultRooms: e.CITY_DEFAULT_ROOMS,
     filters: { words: e.FILTER_WORDS, links: e.FILTER_LINKS },

@@ -2,23 +2,17 @@
 import { errors, request, type Agent, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { AgentsCoreError, type AgentReply, type Attempt } from './agents-core.ts';
+import {
+  Answer,
+  ANSWER_MAX_BYTES,
+  parseAs,
+  replyOf,
+  storable,
+  TokensUsed,
+  tooLarge,
+  toReply,
+} from './answer.ts';
 import { eventData } from './event-stream.ts';
-
-const BODY_MAX_BYTES = 256 * 1024;
-
-/** A wrong count is not worth a reply: it is taken for none. The bound is that of a PostgreSQL integer. */
-const TokensUsed = z
-  .int()
-  .min(0)
-  .max(2 ** 31 - 1)
-  .nullable()
-  .catch(null);
-
-const JsonAnswer = z.object({
-  reply: z.string().nullish(),
-  response: z.string().nullish(),
-  tokens_used: TokensUsed,
-});
 
 const StreamEvent = z.object({
   delta: z.string().nullish(),
@@ -71,7 +65,7 @@ async function* boundedText(body: Dispatcher.ResponseData['body']): AsyncGenerat
   try {
     for await (const chunk of body as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size > BODY_MAX_BYTES) throw tooLarge();
+      if (size > ANSWER_MAX_BYTES) throw tooLarge();
       yield decoder.decode(chunk, { stream: true });
     }
   } catch (error) {
@@ -83,8 +77,7 @@ async function* boundedText(body: Dispatcher.ResponseData['body']): AsyncGenerat
 async function readJson(pieces: AsyncIterable<string>): Promise<AgentReply> {
   let text = '';
   for await (const piece of pieces) text += piece;
-  const { reply, response, tokens_used } = parseAs(JsonAnswer, text);
-  return toReply(storable(reply ?? response ?? ''), tokens_used);
+  return replyOf(parseAs(Answer, text));
 }
 
 async function readStream(
@@ -108,26 +101,6 @@ async function readStream(
   }
   throw new AgentsCoreError('bad_answer', 'the stream ended before it was done', { retryAfterMs: 0 });
 }
-
-function parseAs<T>(schema: z.ZodType<T>, text: string): T {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new AgentsCoreError('bad_answer', 'the answer does not have the agreed form', { cause });
-  }
-}
-
-/** `text` without what PostgreSQL does not store: NUL is removed, a lone surrogate becomes U+FFFD. */
-const storable = (text: string) => text.replaceAll('\0', '').replace(/\p{Cs}/gu, '\ufffd');
-
-function toReply(reply: string, tokens_used: number | null): AgentReply {
-  if (!/[^\s\p{C}\p{Z}]/u.test(reply)) throw new AgentsCoreError('bad_answer', 'the reply is blank');
-  // Broken UTF-8 grows when it is replaced, so that the bound on the body is not one on the reply.
-  if (Buffer.byteLength(reply) > BODY_MAX_BYTES) throw tooLarge();
-  return { reply, tokens_used };
-}
-
-const tooLarge = () => new AgentsCoreError('too_large', `the answer is over ${BODY_MAX_BYTES} bytes`);
 
 /** What undici and the socket throw: no connection, a broken one, or bytes that are not HTTP. */
 function transportError(cause: unknown): AgentsCoreError {

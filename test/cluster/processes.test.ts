@@ -165,9 +165,9 @@ describe('processes from the build', () => {
     });
     expect(await city.exited).toBe(1);
     expect(city.output().trim().split('\n').sort()).toEqual([
-      'AGENTS_TRANSPORT: nats is not supported yet; use http',
       'DATABASE_URL: is required',
       'JWT_SECRET: must be at least 32 bytes',
+      'NATS_URL: is required with AGENTS_TRANSPORT=nats',
       'PORT: must be a port, 0–65535',
     ]);
   });

@@ -198,18 +198,13 @@ describe('a process at LOG_LEVEL=trace', () => {
     ['JWT_PUBLIC_KEY', '-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----'],
     ['JWT_JWKS_URL', 'ftp://planted:planted@keys'],
     ['MATRIX_HOMESERVER_URL', 'planted'],
-    ['NATS_URL', 'nats://planted@nats'],
+    ['NATS_URL', 'http://planted@nats'],
   ])(
     'a wrong %s is named and not shown',
     async (name, value) => {
-      const city = await start({
-        [name]: value,
-        ...(name === 'NATS_URL' ? { AGENTS_TRANSPORT: 'nats' } : {}),
-      });
+      const city = await start({ [name]: value });
       expect(await city.exited).toBe(1);
-      expect(city.output()).toMatch(
-        name === 'NATS_URL' ? /^AGENTS_TRANSPORT: / : new RegExp(`^${name}`, 'm'),
-      );
+      expect(city.output()).toMatch(new RegExp(`^${name}`, 'm'));
       expect(city.output()).not.toContain(MARK);
     },
     30_000,
