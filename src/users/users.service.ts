@@ -47,7 +47,8 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
   return {
     /** Notes the caller's name and roles in the background; a failure costs nothing but another try next time. */
     remember({ id, name, roles }: Caller): void {
-      const now: LastSeen = { name, roles };
+      // A name on its way stays: this write takes the place of that one, in the batch and if that one fails.
+      const now: LastSeen = { name: name ?? unwritten.get(id)?.name, roles };
       if (seen.get(id) === fingerprint(now)) return;
       seen.set(id, fingerprint(now));
       if (name !== undefined) kept.set(id, name);
@@ -55,7 +56,6 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
       keepTogether('users', [id, now])
         .catch((error: unknown) => {
           seen.delete(id);
-          if (name !== undefined) kept.delete(id);
           log.warn({ err: error, user_id: id }, 'a name was not kept');
         })
         .finally(() => {
