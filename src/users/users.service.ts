@@ -11,7 +11,12 @@ import type { LastSeen } from './users.repo.ts';
 
 export type Users = ReturnType<typeof createUsers>;
 
-const KEPT_MS = 60_000;
+/**
+ * How long a node goes by what it saw itself. Another may have seen a newer token: a nameless message carries a replaced
+ * name for no longer than this, and a token that another node's replaced counts again when it comes here after it. It can
+ * be short, since to ask again is a part of one statement for all, which writes nothing where nothing changed.
+ */
+const KEPT_MS = 5_000;
 /** Who comes so soon after another shares the write: a commit for each would cost more than the rest of a connect. */
 const GATHER_MS = 50;
 /** Who has no name yet may get one on any node. */
@@ -23,9 +28,8 @@ const nameless = (userId: string) => `User-${userId.slice(-4)}`;
 const fingerprint = ({ name, roles }: LastSeen) => JSON.stringify([name ?? null, roles]);
 
 export function createUsers({ db, log }: { db: Db; log: Logger }) {
-  // Names as last seen here, so that a nameless caller costs no query each time; for a while, since another node may
-  // see newer.
-  const kept = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
+  /** Names as last seen here, so that a nameless caller costs no query each time; old ones for want of a database. */
+  const kept = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS, noDeleteOnStaleGet: true });
   /** What was last written of a user, so that a caller seen again costs no query. */
   const seen = new LRUCache<string, string>({ max: 50_000, ttl: KEPT_MS });
   /** On the way into the database; one write at a time, so that what was seen last stays. */
@@ -95,7 +99,7 @@ export function createUsers({ db, log }: { db: Db; log: Logger }) {
       });
       return people.map((one) => {
         const { user_id: id } = one;
-        return { ...one, username: names.get(id) ?? kept.get(id) ?? nameless(id) };
+        return { ...one, username: names.get(id) ?? kept.peek(id, { allowStale: true }) ?? nameless(id) };
       });
     },
   };

@@ -1,5 +1,5 @@
 /** What users are called and which roles they have: as their tokens last said, on whichever node. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { Caller } from '../../src/auth/caller.ts';
 import type { Role } from '../../src/contract/auth.ts';
 import { createDb, rows } from '../../src/platform/db.ts';
@@ -101,4 +101,80 @@ it('writes what failed to be written with the next token that says it', async ()
   held[1]!.resolve();
   await until(() => keptOf('u_olena'), 'the next try is written');
   expect(await keptOf('u_olena')).toMatchObject({ name: 'Olena' });
+});
+
+describe('a few seconds later', () => {
+  const KEPT_MS = 5_000;
+  const real = performance.now.bind(performance);
+  let later = 0;
+  beforeEach(() => {
+    later = 0;
+    jest.spyOn(performance, 'now').mockImplementation(() => real() + later);
+  });
+  afterEach(() => void jest.restoreAllMocks());
+
+  /** Two nodes, of which the second saw the newer token. */
+  async function replaced() {
+    const [one, two] = [createUsers({ db, log }), createUsers({ db, log })];
+    one.remember(caller('First', ['moderator']));
+    await written(one);
+    two.remember(caller('Second', ['citizen']));
+    await written(two);
+    return [one, two] as const;
+  }
+
+  it('a token seen here again counts over the one that another node saw', async () => {
+    const nodes = await replaced();
+    later += KEPT_MS;
+    nodes[0].remember(caller('First', ['moderator']));
+    await written(nodes[0]);
+    for (const node of nodes) {
+      expect((await node.namesOf(['u_olena'])).get('u_olena')).toBe('First');
+      expect(await node.rolesOf('u_olena')).toEqual(['moderator']);
+    }
+  });
+
+  it('a message without a name carries the name that another node saw', async () => {
+    const [one] = await replaced();
+    later += KEPT_MS;
+    expect(await one.nameOf(caller())).toBe('Second');
+  });
+
+  it('no row is written where nothing changed', async () => {
+    const users = createUsers({ db, log });
+    users.remember(caller('Olena'));
+    await written(users);
+    const before = await keptOf('u_olena');
+    for (const token of [caller('Olena'), caller()]) {
+      later += KEPT_MS;
+      users.remember(token);
+      await written(users);
+      expect(await keptOf('u_olena')).toEqual(before);
+    }
+  });
+
+  it('people keep their names while the database is away', async () => {
+    let away = false;
+    const raw = (sql: string, bindings: never) =>
+      away
+        ? Promise.reject(Object.assign(new Error('away'), { code: 'ECONNREFUSED' }))
+        : db.raw(sql, bindings);
+    const users = createUsers({ db: { raw } as unknown as Db, log });
+    users.remember(caller('Olena'));
+    await written(users);
+    away = true;
+    later += KEPT_MS;
+    await expect(users.nameOf(caller())).rejects.toThrow('away');
+    const named = [{ user_id: 'u_olena', username: 'Olena' }];
+    expect(await users.named([{ user_id: 'u_olena' }])).toEqual(named);
+
+    users.remember(caller('Olena'));
+    const failed = () =>
+      users.rolesOf('u_olena').then(
+        () => false,
+        () => true,
+      );
+    await until(failed, 'the token is not written');
+    expect(await users.named([{ user_id: 'u_olena' }])).toEqual(named);
+  });
 });
