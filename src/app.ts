@@ -52,7 +52,7 @@ import { createHealth, healthRoutes } from './platform/health.ts';
 import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
 import { createHttpServer } from './platform/http-server.ts';
 import { createIds } from './platform/ids.ts';
-import { closeAdapters, createIo, userChannel } from './platform/io.ts';
+import { closeAdapters, createIo, SOCKETS_PATH, userChannel } from './platform/io.ts';
 import type { AnySocket, PresenceSocket, RoomsSocket } from './platform/io.ts';
 import { createLifecycle } from './platform/lifecycle.ts';
 import { createLimits, UNLIMITED } from './platform/limits.ts';
@@ -122,7 +122,7 @@ export function createApp(config: Config, log: Logger) {
     const origins = createOrigins({ allowed: config.allowedOrigins, production: config.production });
     // Engine.IO takes over the listeners that a server has when it is attached: the app must be one of them.
     const { app, direct, listener, classes } = createHttpApp({ log, metrics }, origins.allows);
-    const http = createHttpServer(listener, classes);
+    const http = createHttpServer(listener, { ...classes, webSockets: SOCKETS_PATH });
     const io = createIo(redis, metrics, log, config.serves ? http.server : undefined, (request) => {
       return !health.isDraining() && origins.admits(request);
     });

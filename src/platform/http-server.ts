@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { RequestListener, Server, ServerOptions } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ignoreUpgrades } from './upgrades.ts';
 
 const IDLE_LOOK_MS = 50;
 /** Connections that the kernel keeps for a node that is busy; past it a client's first packet is lost for a second. */
@@ -23,13 +24,22 @@ export interface HttpServer {
 /** What requests and responses are made as; Node's own when absent. */
 export type MessageClasses = Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>;
 
-export function createHttpServer(listener: RequestListener, classes: MessageClasses = {}): HttpServer {
+interface HttpServerOptions extends MessageClasses {
+  /** What the paths begin with on which somebody takes WebSockets; no offer of another protocol is taken when absent. */
+  webSockets?: string;
+}
+
+export function createHttpServer(
+  listener: RequestListener,
+  { webSockets, ...classes }: HttpServerOptions = {},
+): HttpServer {
   const upgraded = new Set<Socket>();
   let closing = false;
   const server = createServer({ ...PATIENCE, ...classes }, (request, response) => {
     if (closing) response.setHeader('Connection', 'close');
     listener(request, response);
   });
+  ignoreUpgrades(server, webSockets);
   server.on('upgrade', (_request, connection: Socket) => {
     upgraded.add(connection);
     // Until a WebSocket has taken it over nobody listens, and a reset would end the process.

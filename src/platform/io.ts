@@ -49,6 +49,8 @@ export interface Io {
   presence: PresenceNamespace;
 }
 
+/** What the paths of all its connections begin with. */
+export const SOCKETS_PATH = '/socket.io/';
 export const MAX_FRAME_BYTES = 64 * 1024 + 1024;
 
 /**
@@ -75,6 +77,7 @@ export function createIo(
       requestsTimeout: 1_500,
       publishOnSpecificResponseChannel: true,
     }),
+    path: SOCKETS_PATH,
     transports: ['polling', 'websocket'],
     perMessageDeflate: false,
     httpCompression: false,

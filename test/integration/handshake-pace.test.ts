@@ -8,6 +8,7 @@ import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
 import { createHandshakePace } from '../../src/platform/handshake-pace.ts';
 import { createHttpServer } from '../../src/platform/http-server.ts';
+import { SOCKETS_PATH } from '../../src/platform/io.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { until } from '../support/until.ts';
 
@@ -19,7 +20,9 @@ afterEach(async () => {
 /** A Socket.IO server on the server that nodes use, behind an admission of this pace. */
 async function serve(pace: { turnMs: number; least: number; lineMax: number }) {
   const metrics = createMetrics();
-  const http = createHttpServer((_request, response) => void response.writeHead(404).end());
+  const http = createHttpServer((_request, response) => void response.writeHead(404).end(), {
+    webSockets: SOCKETS_PATH,
+  });
   const server = new Server(http.server);
   server.engine.use(createHandshakePace(metrics, pace));
   const port = await http.listen(0);
