@@ -10,6 +10,11 @@ const IDLE_LOOK_MS = 50;
 const BACKLOG = 2_048;
 /** Whoever sends a request slower than that is cut off: the headers, all of it, and how often it is looked at. */
 const PATIENCE = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 };
+/**
+ * How long an idle connection is kept: longer than the balancers in front keep theirs (60 s), or one of them sends a
+ * request into a connection that is just being closed, and answers 502. Between requests `headersTimeout` does not run.
+ */
+const KEEP_ALIVE_MS = 65_000;
 /** How long a closing WebSocket may take over its closing handshake; a client that sleeps never ends it. */
 const FAREWELL_MS = 1_000;
 
@@ -35,10 +40,13 @@ export function createHttpServer(
 ): HttpServer {
   const upgraded = new Set<Socket>();
   let closing = false;
-  const server = createServer({ ...PATIENCE, ...classes }, (request, response) => {
-    if (closing) response.setHeader('Connection', 'close');
-    listener(request, response);
-  });
+  const server = createServer(
+    { ...PATIENCE, keepAliveTimeout: KEEP_ALIVE_MS, ...classes },
+    (request, response) => {
+      if (closing) response.setHeader('Connection', 'close');
+      listener(request, response);
+    },
+  );
   ignoreUpgrades(server, webSockets);
   server.on('upgrade', (_request, connection: Socket) => {
     upgraded.add(connection);

@@ -78,6 +78,13 @@ describe('every answer', () => {
   });
 });
 
+describe('a connection', () => {
+  it('is kept for longer than the 60 s for which balancers keep theirs', async () => {
+    const { headers } = await raw('GET', '/health/live', { Connection: 'keep-alive' });
+    expect(Number(/^timeout=(\d+)$/.exec(headers.get('keep-alive')!)?.[1])).toBeGreaterThan(60);
+  });
+});
+
 describe('the request', () => {
   it.each(['{', '{"body":', 'nonsense', '{"body":"x"} trailing', "{'body':'x'}", '\ufeff{'])(
     'is refused with malformed JSON: %j',
