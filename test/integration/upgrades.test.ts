@@ -114,6 +114,15 @@ describe('a server that takes WebSockets', () => {
     line.socket.destroy();
   });
 
+  it('is closed at once, whoever is still connected', async () => {
+    const own = createHttpServer((_request, response) => void response.end());
+    const line = dial(await own.listen(0));
+    line.socket.write(`GET / HTTP/1.1\r\n${H2C}\r\n`);
+    await until(() => bodies(line.received()).length === 1, 'an answer');
+    await own.close();
+    await until(() => line.ended(), 'the end');
+  });
+
   it('shows its listeners the WebSockets on their path alone', async () => {
     const { answers } = await ask(1, upgrade('/sockets/?a'));
     expect(answers).toEqual(['welcome']);
