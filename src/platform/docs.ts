@@ -7,6 +7,8 @@ import { dirname, join } from 'node:path';
 import { asyncapi } from '../contract/asyncapi.ts';
 import { openapi } from '../contract/openapi.ts';
 import { REST } from '../contract/rest.ts';
+import { AppError } from './errors.ts';
+import { parse } from './http.ts';
 import type { Route } from './http.ts';
 
 const PAGE_SCRIPT = `window.ui = SwaggerUIBundle({
@@ -28,9 +30,15 @@ export function serveDocs(app: Express): void {
     /(href|src)="(?:\.\/)?/g,
     '$1="/docs/',
   );
-  app.get('/docs', (_request, response) => {
-    response.type('html').send(page);
-  });
+  app
+    .route('/docs')
+    .get((request, response) => {
+      parse(REST.openapi.query, { ...request.query }, 'query');
+      response.type('html').send(page);
+    })
+    .all(() => {
+      throw new AppError('method_not_allowed', 'This path takes GET.', { allow: ['GET'] });
+    });
   app.get('/docs/swagger-initializer.js', (_request, response) => {
     response.type('text/javascript').send(PAGE_SCRIPT);
   });

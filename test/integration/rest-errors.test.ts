@@ -174,6 +174,7 @@ describe('the path', () => {
     ['GET', `${SEND}/m_city_${'0'.repeat(26)}`, ['PATCH', 'DELETE']],
     ['DELETE', '/health/live', ['GET']],
     ['POST', '/openapi.json', ['GET']],
+    ['POST', '/docs', ['GET']],
     ['GET', '/auth/dev-token', ['POST']],
     ['HEAD', '/city/rooms/general/join', ['POST']],
   ])('answers 405 to %s %s', async (method, path, allowed) => {
@@ -201,6 +202,12 @@ describe('served at the root only, for everybody', () => {
       expectProblem(await alice('GET', `/v1${path}`), 'not_found');
     },
   );
+
+  it('takes no parameters', async () => {
+    for (const path of ['/health/live', '/openapi.json', '/docs']) {
+      expectProblem(await nobody('GET', `${path}?x=1`), 'invalid');
+    }
+  });
 
   it('describes the documents', async () => {
     expect((await nobody('GET', '/openapi.json')).body.openapi).toMatch(/^3\.1/);
