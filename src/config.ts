@@ -8,6 +8,9 @@ import { AgentId, Slug } from './contract/primitives.ts';
 export type TokenKey =
   { kind: 'secret'; secret: string } | { kind: 'jwks'; url: string } | { kind: 'public_key'; pem: string };
 
+const PORT = 7001;
+const OPS_PORT = 7091;
+
 const url = (...protocols: string[]) =>
   z.string().refine(
     (value) => {
@@ -31,6 +34,12 @@ const port = (fallback: number) =>
     .default(String(fallback))
     .refine((value) => /^\d{1,5}$/.test(value) && Number(value) <= 65_535, 'must be a port, 0–65535')
     .transform(Number);
+
+/** A database is named by its number; ioredis fails at every command where it is not. */
+const redisUrl = url('redis:', 'rediss:').refine(
+  (value) => !URL.canParse(value) || /^\/?\d*$/.test(new URL(value).pathname),
+  'must name its database by number, as in redis://localhost/2',
+);
 
 /** A positive whole number. */
 const count = (fallback: number) =>
@@ -81,11 +90,11 @@ const linkFilter = z
 
 const Environment = z.object({
   NODE_ENV: z.enum(['production', 'development', 'test']).default('development'),
-  PORT: port(7001),
-  OPS_PORT: port(7091),
+  PORT: port(PORT),
+  OPS_PORT: port(OPS_PORT),
   ROLE: z.enum(['all', 'api', 'worker']).default('all'),
   DATABASE_URL: url('postgres:', 'postgresql:'),
-  REDIS_URL: url('redis:', 'rediss:'),
+  REDIS_URL: redisUrl,
   JWT_SECRET: z
     .string()
     .refine((value) => Buffer.byteLength(value) >= 32, 'must be at least 32 bytes')
@@ -168,7 +177,10 @@ function crossProblems(given: Given): string[] {
   const names = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY'] as const;
   const keys = names.filter((name) => given[name] !== undefined);
   const production = given.NODE_ENV === 'production';
+  const opsPort = Number(given.OPS_PORT ?? OPS_PORT);
+  const shared = given.ROLE !== 'worker' && opsPort !== 0 && opsPort === Number(given.PORT ?? PORT);
   return [
+    ...(shared ? [`OPS_PORT: must be another port than PORT, ${opsPort}`] : []),
     ...(keys.length > 1 ? [`${keys.join(', ')}: set exactly one of them`] : []),
     ...(production && keys.length === 0 ? [`JWT_SECRET: set it, or ${names[1]}, or ${names[2]}`] : []),
     ...(production && given.JWT_SECRET === DEVELOPMENT_SECRET
@@ -180,7 +192,7 @@ function crossProblems(given: Given): string[] {
   ];
 }
 
-/** Thrown by `readConfig`; the message has one line for each problem. */
+/** What stops a start that is configured wrongly; the message has one line for each problem. */
 export class ConfigError extends Error {}
 
 export type Config = ReturnType<typeof readConfig>;
@@ -268,6 +280,6 @@ export function readDatabaseUrl(env: Given = process.env): string {
 
 /** Where the node of this environment answers whether it is ready: a worker has only its OPS_PORT. */
 export function readHealthUrl(env: Given = process.env): string {
-  const port = env.ROLE === 'worker' ? env.OPS_PORT || '7091' : env.PORT || '7001';
+  const port = env.ROLE === 'worker' ? env.OPS_PORT || OPS_PORT : env.PORT || PORT;
   return `http://127.0.0.1:${port}/health/ready`;
 }

@@ -97,6 +97,8 @@ describe('readConfig', () => {
     ['DATABASE_URL', 'localhost:5432'],
     ['DATABASE_URL', 'mysql://localhost/city'],
     ['REDIS_URL', 'http://localhost'],
+    ['REDIS_URL', 'redis://localhost/city'],
+    ['REDIS_URL', 'redis://localhost/-1'],
     ['JWT_SECRET', 'x'.repeat(31)],
     ['JWT_JWKS_URL', 'file:///etc/keys'],
     ['JWT_PUBLIC_KEY', 'nonsense'],
@@ -123,6 +125,14 @@ describe('readConfig', () => {
     ['SHUTDOWN_GRACE_MS', '25s'],
   ])('refuses %s=%j in one line', (name, value) => {
     expect(problems({ [name]: value })).toEqual([expect.stringMatching(new RegExp(`^${name}: .{4,120}$`))]);
+  });
+
+  it('wants two ports where two are taken', () => {
+    const problem = [expect.stringMatching(/^OPS_PORT: .*7091/)];
+    expect(problems({ PORT: '7091' })).toEqual(problem);
+    expect(problems({ PORT: '07091', OPS_PORT: '7091', ROLE: 'api' })).toEqual(problem);
+    expect(problems({ PORT: '7091', ROLE: 'worker' })).toEqual([]);
+    expect(problems({ PORT: '0', OPS_PORT: '0' })).toEqual([]);
   });
 
   it('names every problem at once, also those of several variables together', () => {
