@@ -92,6 +92,7 @@ import { createSecondMe } from './second-me/second-me.service.ts';
 import { attachSecondMe } from './second-me/second-me.socket.ts';
 import { forgetProfile, profileSections } from './users/personal.ts';
 import { createUsers } from './users/users.service.ts';
+import { using, wrongDatabase, wrongPort, wrongRedis } from './wrong-values.ts';
 
 /** One more than batches in flight: for the one that follows a connection that broke. */
 const WRITER_CONNECTIONS = COMMITS_MAX + 1;
@@ -112,8 +113,8 @@ export function createApp(config: Config, log: Logger) {
     const newId = createIds();
     const db = createDb(config.databaseUrl, log);
     lifecycle.add('postgres', () => db.destroy());
-    await prepareDatabase(db, log);
-    const redis = await connectRedis(config.redisUrl, log);
+    await using('DATABASE_URL', wrongDatabase, prepareDatabase(db, log));
+    const redis = await using('REDIS_URL', wrongRedis, connectRedis(config.redisUrl, log));
     lifecycle.add('redis', () => redis.close());
     const { rateLimits: on, rates, caps } = config;
     const limits = on ? createLimits({ rates, redis, log, metrics }) : UNLIMITED;
@@ -140,7 +141,7 @@ export function createApp(config: Config, log: Logger) {
     /** The last step of a start: who is asked whether it is ready has to be. */
     const openOps = async () => {
       if (config.opsPort === 0) return;
-      await ops.listen(config.opsPort);
+      await using('OPS_PORT', wrongPort, ops.listen(config.opsPort));
       lifecycle.add('ops server', () => ops.close());
     };
 
@@ -360,7 +361,7 @@ export function createApp(config: Config, log: Logger) {
     inspect.start();
     lifecycle.add('room log', () => roomLog.stop());
     lifecycle.add('slow readers', cutSlowReaders(io.server, log, metrics));
-    publicPort = await http.listen(config.port);
+    publicPort = await using('PORT', wrongPort, http.listen(config.port));
     lifecycle.add('http server', () => http.close());
     lifecycle.add('exports', () => exports.stop());
     await openOps();

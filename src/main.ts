@@ -58,7 +58,8 @@ for (const accident of ['unhandledRejection', 'uncaughtException'] as const) {
 try {
   await app.start();
 } catch (error) {
-  log.fatal({ err: error }, 'the city did not start');
+  if (error instanceof ConfigError) console.error(error.message);
+  else log.fatal({ err: error }, 'the city did not start');
   exitCode = 1;
   await stop('failed start');
 }

@@ -4,6 +4,7 @@ import { ConfigError, readDatabaseUrl } from './config.ts';
 import { createDb } from './platform/db.ts';
 import { createLogger } from './platform/logger.ts';
 import { migrate } from './platform/migrate.ts';
+import { using, wrongDatabase } from './wrong-values.ts';
 
 const STEPS = { migrate: [migrate], seed: [migrate, seed] } as const;
 
@@ -13,7 +14,7 @@ try {
   if (!Object.hasOwn(STEPS, step)) throw new ConfigError(`usage: storage ${Object.keys(STEPS).join('|')}`);
   const db = createDb(readDatabaseUrl(), log);
   try {
-    for (const run of STEPS[step]) await run(db);
+    for (const run of STEPS[step]) await using('DATABASE_URL', wrongDatabase, run(db));
     log.info('done');
   } finally {
     await db.destroy();

@@ -3,6 +3,7 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from './logger.ts';
+import { stayInDatabase } from './redis.ts';
 
 const PREFIX = 'city';
 
@@ -59,6 +60,7 @@ export function createProducer(url: string, names: readonly string[], log: Logge
     maxRetriesPerRequest: 0,
     commandTimeout: 1_000,
   });
+  stayInDatabase(client);
   const onError = quietly(log, 'producer');
   client.on('error', onError);
   const queues = new Map(
@@ -107,11 +109,13 @@ export type Workers = ReturnType<typeof startWorkers>;
 /** Starts a worker for each of `specs`. */
 export function startWorkers(url: string, specs: WorkerSpec[], log: Logger) {
   const client = new Redis(url, { ...link, maxRetriesPerRequest: null });
+  stayInDatabase(client);
   const links = [client];
   // BullMQ makes the blocking connections out of this one; they are noted, for close() to be sure of them.
   const duplicate = client.duplicate.bind(client);
   client.duplicate = (override) => {
     const copy = duplicate(override);
+    stayInDatabase(copy);
     links.push(copy);
     return copy;
   };
