@@ -11,6 +11,7 @@ import * as me from '../../migrations/0007_me.ts';
 import * as post from '../../migrations/0008_post.ts';
 import * as secondMe from '../../migrations/0009_second_me.ts';
 import * as feedView from '../../migrations/0010_feed_view.ts';
+import * as endedRooms from '../../migrations/0011_ended_rooms.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -24,6 +25,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0008_post': post,
   '0009_second_me': secondMe,
   '0010_feed_view': feedView,
+  '0011_ended_rooms': endedRooms,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

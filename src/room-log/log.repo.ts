@@ -169,7 +169,7 @@ export async function postBatch(db: Db, creations: Creation[]): Promise<Message[
   );
 }
 
-/** Commits one batch, whatever is in it (migrations 0005 and 0010); `ord` counts creations first, then changes. */
+/** Commits one batch, whatever is in it (migrations 0005, 0010 and 0011); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
   const found = await rows<Message & Omit<Appended, 'message'>>(
     db,

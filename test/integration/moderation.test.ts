@@ -4,7 +4,9 @@ import pg from 'pg';
 import { ModerationAct } from '../../src/contract/moderation.ts';
 import { Room } from '../../src/contract/rooms.ts';
 import { createDb } from '../../src/platform/db.ts';
+import type { Db } from '../../src/platform/db.ts';
 import { createLogger } from '../../src/platform/logger.ts';
+import { appendBatch } from '../../src/room-log/log.repo.ts';
 import { endRoom, findEnded, purgeBatch } from '../../src/rooms/care.repo.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
@@ -54,6 +56,14 @@ async function scene() {
   const act = (action: string, more: object = {}, by = mod) =>
     by('POST', `/city/rooms/${id}/moderation`, { action, user_id: userId, ...more });
   return { id, path: `/city/rooms/${id}`, userId, rest, maker, act };
+}
+type Scene = Awaited<ReturnType<typeof sceneWithMessage>>;
+
+/** The same, in which the citizen has sent a message. */
+async function sceneWithMessage() {
+  const there = await scene();
+  const { body } = await there.rest('POST', `${there.path}/messages`, { body: 'mine', client_id: 'once' });
+  return { ...there, messageId: body.id as string };
 }
 const FORBIDDEN = { status: 403, body: { code: 'forbidden' } };
 
@@ -541,6 +551,74 @@ describe('deleting a room', () => {
     expect((await mod('GET', '/city/rooms/general')).status).toBe(200);
     expect((await admin('DELETE', '/city/rooms/energy')).status).toBe(200);
     expect((await admin('DELETE', '/city/rooms/nowhere')).status).toBe(404);
+  });
+});
+
+describe('what meets the deletion of its room', () => {
+  let db: Db;
+  beforeAll(() => {
+    db = createDb(city.database.url, createLogger('silent'), 4);
+  });
+  afterAll(() => db.destroy());
+
+  const GONE = { status: 404, body: { code: 'not_found' } };
+  /** Ends and purges the room in a transaction, under the eyes of `act`, which begins before the commit. */
+  const meet = async <T>(id: string, act: () => Promise<T>, tables: string[] = []): Promise<T> => {
+    await sql.query('begin');
+    for (const table of tables) await sql.query(`delete from ${table} where room_id = $1`, [id]);
+    await sql.query('delete from city_rooms where id = $1', [id]); // its head, too
+    let answered = false;
+    const answer = act().finally(() => (answered = true));
+    answer.catch(() => {});
+    await until(async () => answered || (await waiting()), 'a wait for the deletion', 1_900);
+    await sql.query('commit');
+    return answer;
+  };
+
+  it.each<[string, (scene: Scene) => [string, string, object?], boolean?]>([
+    ['an edit', ({ path, messageId }) => ['PATCH', `${path}/messages/${messageId}`, { body: 'late' }]],
+    ['a deletion', ({ path, messageId }) => ['DELETE', `${path}/messages/${messageId}`]],
+    ['a message', ({ path }) => ['POST', `${path}/messages`, { body: 'late' }]],
+    ['a repeated one', ({ path }) => ['POST', `${path}/messages`, { body: 'mine', client_id: 'once' }]],
+    ['a membership', ({ path }) => ['POST', `${path}/join`]],
+    ['a ban', ({ path }) => ['POST', `${path}/moderation`, { action: 'ban', user_id: 'u_other' }], true],
+    ['a change of it', ({ path }) => ['PATCH', path, { slow_mode_s: 60 }], true],
+  ])('%s finds no room', async (_, call, moderates = false) => {
+    const there = await sceneWithMessage();
+    // Who is no member yet has something to write.
+    await sql.query('delete from city_room_members where room_id = $1', [there.id]);
+    const by = moderates ? mod : there.rest;
+    expect(await meet(there.id, () => by(...call(there)))).toMatchObject(GONE);
+  });
+
+  it('a message in slow mode finds no room while its row is still there', async () => {
+    const { id, userId, maker, path } = await sceneWithMessage();
+    await maker('PATCH', path, { slow_mode_s: 60 });
+    await endRoom(db, id);
+    const creation = {
+      id: `m_city_slow${count}`,
+      room_id: id,
+      sender_id: 'u_other',
+      author_user_id: 'u_other',
+      author_agent_id: null,
+      username: userId,
+      body: 'late',
+      client_id: null,
+    };
+    const [appended] = await meet(id, () => appendBatch(db, [creation], []));
+    expect(appended).toMatchObject({ ord: 0, outcome: 'no_room' });
+  });
+
+  it('what shares its batch is stored', async () => {
+    const [ended, other] = [await sceneWithMessage(), await sceneWithMessage()];
+    await endRoom(db, ended.id);
+    const edit = ({ id, messageId }: Scene) =>
+      ({ kind: 'edit', room_id: id, message_id: messageId, body: 'changed' }) as const;
+    const found = await appendBatch(db, [], [edit(ended), edit(other)]);
+    expect(found.map(({ ord, outcome }) => [ord, outcome]).sort()).toEqual([
+      [0, 'no_room'],
+      [1, 'changed'],
+    ]);
   });
 });
 
