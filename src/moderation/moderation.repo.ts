@@ -2,6 +2,7 @@
 import type { ModerationAct, QueuedReport, Report, ReportStatus } from '../contract/moderation.ts';
 import type { Db } from '../platform/db.ts';
 import { prepared, rows } from '../platform/db.ts';
+import { refersToGone } from '../platform/errors.ts';
 import { findMessages } from '../room-log/log.repo.ts';
 
 /**
@@ -124,24 +125,30 @@ export async function readRemovals(
 
 const REPORT = `id, room_id, message_id, reporter_id, reason, status, note, handled_by, handled_at, created_at`;
 
-/** Stores a report; the one that is there already, when the reporter made one of this message before. */
+/**
+ * Stores a report; the one that is there already, when the reporter made one of this message before; undefined when
+ * the message has gone.
+ */
 export async function insertReport(
   db: Db,
   report: Pick<Report, 'id' | 'room_id' | 'message_id' | 'reporter_id' | 'reason'>,
-): Promise<{ report: Report; repeated: boolean }> {
+): Promise<{ report: Report; repeated: boolean } | undefined> {
   const [created] = await rows<Report>(
     db,
     `insert into city_reports (id, room_id, message_id, reporter_id, reason)
      values (:id, :room_id, :message_id, :reporter_id, :reason) on conflict do nothing returning ${REPORT}`,
     report,
-  );
+  ).catch((error: unknown) => {
+    if (!refersToGone(error)) throw error;
+    return [];
+  });
   if (created) return { report: created, repeated: false };
   const [earlier] = await rows<Report>(
     db,
     `select ${REPORT} from city_reports where message_id = :message_id and reporter_id = :reporter_id`,
     report,
   );
-  return { report: earlier!, repeated: true };
+  return earlier && { report: earlier, repeated: true };
 }
 
 /** Reports, newest first, each with its message. */

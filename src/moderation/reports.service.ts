@@ -33,16 +33,18 @@ export function createReports({ db, newId, moderationLog }: ReportsDeps) {
       caller: Caller,
       { room_id, message_id, reason }: ReportMessage,
     ): Promise<{ report: Report; repeated: boolean }> {
-      if (!(await findMessage(db, room_id, message_id))) {
-        throw new AppError('not_found', 'There is no such message.');
-      }
-      return insertReport(db, {
-        id: newId('rep_city'),
-        room_id,
-        message_id,
-        reporter_id: caller.id,
-        reason,
-      });
+      const found = await findMessage(db, room_id, message_id);
+      const reported =
+        found &&
+        (await insertReport(db, {
+          id: newId('rep_city'),
+          room_id,
+          message_id,
+          reporter_id: caller.id,
+          reason,
+        }));
+      if (!reported) throw new AppError('not_found', 'There is no such message.');
+      return reported;
     },
 
     /** A page, newest first. @throws AppError invalid when `before` names no report */

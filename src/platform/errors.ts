@@ -69,6 +69,11 @@ export function waitedForLock(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === '55P03';
 }
 
+/** Whether `error` says that PostgreSQL was to store something about a row that has gone meanwhile. */
+export function refersToGone(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === '23503';
+}
+
 /** Whether `error` says that PostgreSQL answers but takes no writes: read-only, or out of disk or memory. */
 export function refusesWrites(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };

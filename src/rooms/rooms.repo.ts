@@ -2,6 +2,7 @@
 import type { Room } from '../contract/rooms.ts';
 import type { Db } from '../platform/db.ts';
 import { prepared, rows } from '../platform/db.ts';
+import { refersToGone } from '../platform/errors.ts';
 
 /** A room as the database knows it; `members_online` is Redis's to say. */
 export type StoredRoom = Omit<Room, 'members_online'>;
@@ -269,7 +270,11 @@ export async function moveReadMark(
           )
      select mark.last_read_seq, head.last_seq from mark, head`,
     { roomId, userId, seq },
-  );
+  ).catch((error: unknown) => {
+    // Ended and purged since the head was read: a lock would make those who read wait for those who write.
+    if (!refersToGone(error)) throw error;
+    return [];
+  });
   return mark;
 }
 

@@ -581,6 +581,7 @@ describe('what meets the deletion of its room', () => {
     ['a message', ({ path }) => ['POST', `${path}/messages`, { body: 'late' }]],
     ['a repeated one', ({ path }) => ['POST', `${path}/messages`, { body: 'mine', client_id: 'once' }]],
     ['a membership', ({ path }) => ['POST', `${path}/join`]],
+    ['a read mark', ({ path }) => ['PUT', `${path}/read`, { seq: 1 }]],
     ['a ban', ({ path }) => ['POST', `${path}/moderation`, { action: 'ban', user_id: 'u_other' }], true],
     ['a change of it', ({ path }) => ['PATCH', path, { slow_mode_s: 60 }], true],
   ])('%s finds no room', async (_, call, moderates = false) => {
@@ -589,6 +590,14 @@ describe('what meets the deletion of its room', () => {
     await sql.query('delete from city_room_members where room_id = $1', [there.id]);
     const by = moderates ? mod : there.rest;
     expect(await meet(there.id, () => by(...call(there)))).toMatchObject(GONE);
+  });
+
+  it('a report finds no message', async () => {
+    const { id, messageId } = await sceneWithMessage();
+    const reporter = await city.rest('u_reporter');
+    const report = () =>
+      reporter('POST', '/city/reports', { room_id: id, message_id: messageId, reason: 'x' });
+    expect(await meet(id, report, ['city_room_messages'])).toMatchObject(GONE);
   });
 
   it('a message in slow mode finds no room while its row is still there', async () => {
