@@ -99,8 +99,10 @@ export function fanOutBatch(
   { maxMembers, maxEvents, maxRows }: FanOutBounds,
 ): Promise<boolean> {
   return db.transaction(async (trx) => {
+    // The lock that its foreign keys take anyway, before they would fail for a room that is purged.
     await trx.raw(
-      `insert into city_timeline_marks (room_id) select id from city_rooms where id = ? on conflict do nothing`,
+      `insert into city_timeline_marks (room_id) select id from city_rooms where id = ? for key share
+       on conflict do nothing`,
       [roomId],
     );
     const [mark] = await rows<{ upto_seq: number }>(

@@ -27,7 +27,8 @@ export async function findDueRooms(db: Db, days: number): Promise<string[]> {
 export function emptyOldMessages(db: Db, roomId: string, days: number, size: number): Promise<boolean> {
   return db.transaction(async (trx) => {
     // As for any change of the log: an edit under way must not bring a text back.
-    await trx.raw('select from city_room_heads where room_id = ? for update', [roomId]);
+    const head = await rows(trx, 'select from city_room_heads where room_id = ? for update', [roomId]);
+    if (head.length === 0) return false; // the room has ended, and its purge takes them
     const [done] = await rows<{ n: number }>(
       trx,
       `with due as materialized (

@@ -92,8 +92,12 @@ export async function purgeBatch(db: Db, roomId: string, size: number): Promise<
     gone += await count(`delete from ${table} where ${some(table)}`);
   }
   if (gone > 0) return true;
+  // What somebody had locked is still there, and would be found no more: the room stays for another pass.
   await db.raw(
-    `delete from city_rooms r where r.id = ? and not exists (select from city_room_heads h where h.room_id = r.id)`,
+    `delete from city_rooms r where r.id = ?
+       and not exists (select from city_room_heads h where h.room_id = r.id)
+       and not exists (select from city_room_messages m where m.room_id = r.id)
+       and not exists (select from city_events e where e.room_id = r.id)`,
     [roomId],
   );
   return false;

@@ -6,6 +6,8 @@ import { Room } from '../../src/contract/rooms.ts';
 import { createDb } from '../../src/platform/db.ts';
 import type { Db } from '../../src/platform/db.ts';
 import { createLogger } from '../../src/platform/logger.ts';
+import { fanOutBatch } from '../../src/feed/timelines.repo.ts';
+import { emptyOldMessages } from '../../src/messages/retention.ts';
 import { appendBatch } from '../../src/room-log/log.repo.ts';
 import { endRoom, findEnded, purgeBatch } from '../../src/rooms/care.repo.ts';
 import { startCity } from '../support/city.ts';
@@ -628,6 +630,38 @@ describe('what meets the deletion of its room', () => {
       [0, 'no_room'],
       [1, 'changed'],
     ]);
+  });
+
+  it('what is locked while the rest of the room is purged goes before the room does', async () => {
+    const { id, messageId } = await sceneWithMessage();
+    await endRoom(db, id);
+    await sql.query('begin');
+    await sql.query('select from city_room_messages where id = $1 for key share', [messageId]);
+    while (await purgeBatch(db, id, 10));
+    const left = async () => {
+      const { rows } = await sql.query(
+        `select (select count(*)::int from city_room_messages where room_id = $1) messages,
+                (select count(*)::int from city_rooms where id = $1) rooms`,
+        [id],
+      );
+      return rows[0];
+    };
+    expect(await left()).toEqual({ messages: 1, rooms: 1 });
+    await sql.query('commit');
+    while (await purgeBatch(db, id, 10));
+    expect(await left()).toEqual({ messages: 0, rooms: 0 });
+  });
+
+  it.each<[string, (id: string) => Promise<boolean>]>([
+    ['retention', (id) => emptyOldMessages(db, id, 1, 10)],
+    ['a timeline', (id) => fanOutBatch(db, id, { maxMembers: 10, maxEvents: 10, maxRows: 10 })],
+  ])('%s finds nothing to do', async (_, act) => {
+    const { id } = await sceneWithMessage();
+    await sql.query(
+      `update city_room_messages set created_at = now() - interval '9 days' where room_id = $1`,
+      [id],
+    );
+    expect(await meet(id, () => act(id))).toBe(false);
   });
 });
 
