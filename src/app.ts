@@ -46,7 +46,7 @@ import { createDb } from './platform/db.ts';
 import type { Db } from './platform/db.ts';
 import { docRoutes, serveDocs } from './platform/docs.ts';
 import { drainSockets } from './platform/drain.ts';
-import { isTemporary } from './platform/errors.ts';
+import { isShutOut, isTemporary } from './platform/errors.ts';
 import { createGateway } from './platform/gateway.ts';
 import { createHealth, healthRoutes } from './platform/health.ts';
 import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
@@ -390,14 +390,17 @@ export function createApp(config: Config, log: Logger) {
   };
 }
 
-/** Waits for PostgreSQL as long as an orchestrator may start it later than us, then brings the schema up to date. */
+/**
+ * Waits for PostgreSQL as long as an orchestrator may start it later than us, then brings the schema up to date. One that
+ * does not let us in is not waited for.
+ */
 async function prepareDatabase(db: Db, log: Logger): Promise<void> {
   const deadline = Date.now() + DATABASE_PATIENCE_MS;
   for (;;) {
     try {
       return await migrate(db);
     } catch (error) {
-      if (!isTemporary(error) || Date.now() > deadline) throw error;
+      if (!isTemporary(error) || isShutOut(error) || Date.now() > deadline) throw error;
       log.warn({ err: error }, 'waiting for PostgreSQL');
       await sleep(1_000);
     }

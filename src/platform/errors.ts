@@ -45,6 +45,12 @@ export const retryAfterMs = (error: AppError): number | undefined =>
  * Source: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const TEMPORARY_STATE = /^(08...|53...|57...|40001|40P01|55P03|25006|25P0[234]|58000|58030)$/;
+/**
+ * PostgreSQL lets nobody in: the password is another (28…), the database is gone (3D000) or takes no connections (55000;
+ * its other meanings are mistakes in a statement, and ours make none of them). Whoever runs the city mends it, and those
+ * who ask meanwhile did nothing wrong.
+ */
+const SHUT_STATE = /^(28...|3D000|55000)$/;
 /** Codes of Node that say that a server cannot be reached or went away. */
 const TEMPORARY_CODE =
   /^E(CONNREFUSED|CONNRESET|CONNABORTED|PIPE|TIMEDOUT|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|ADDRNOTAVAIL|NOTFOUND|AI_AGAIN|MFILE|NFILE)$/;
@@ -52,16 +58,33 @@ const TEMPORARY_CODE =
 const TEMPORARY_MESSAGE =
   /Connection (ended|terminated|is closed)|connection timeout|timeout exceeded|timeout expired|operation timed out|Query read timeout|Timeout acquiring a connection|Client (has encountered a connection error|was closed)|No space left on device|Stream isn't writeable|Command timed out|max retries per request|Connection is closed|Unable to acquire a connection|^aborted$/i;
 
-/** Redis is up but does not serve: loading, a replica, out of memory, unable to persist, in a script, asked too late. */
-const REDIS_REFUSAL = /^(LOADING|READONLY|OOM|MISCONF|BUSY|LATE) /;
+/**
+ * Redis is up but does not serve: loading, a replica, one without its master or a master without its replicas, a cluster
+ * that is not whole, out of memory, unable to persist, in a script, asked too late; or it does not serve us any more.
+ */
+const REDIS_REFUSAL =
+  /^(LOADING|READONLY|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|OOM|MISCONF|BUSY|LATE|NOAUTH|WRONGPASS|NOPERM) /;
+/** The same of a command in a script: Redis 6 puts a sentence in front, and from 7 on NOPERM has other words. */
+const REDIS_REFUSAL_IN_SCRIPT =
+  /^ERR (Error running script .*: -(READONLY|NOREPLICAS|OOM|MISCONF|NOPERM) |ACL failure in script|The user executing the script can't run)/;
 
 /** Whether `error` says that PostgreSQL or Redis cannot answer now, so that the same call may succeed later. */
 export function isTemporary(error: unknown): boolean {
   // By shape, not by class: errors of Node itself may belong to another realm.
   const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
   if (Array.isArray(errors) && errors.some(isTemporary)) return true;
-  if (typeof code === 'string' && (TEMPORARY_STATE.test(code) || TEMPORARY_CODE.test(code))) return true;
-  return typeof message === 'string' && (TEMPORARY_MESSAGE.test(message) || REDIS_REFUSAL.test(message));
+  if (typeof code === 'string' && [TEMPORARY_STATE, TEMPORARY_CODE, SHUT_STATE].some((of) => of.test(code)))
+    return true;
+  return (
+    typeof message === 'string' &&
+    [TEMPORARY_MESSAGE, REDIS_REFUSAL, REDIS_REFUSAL_IN_SCRIPT].some((of) => of.test(message))
+  );
+}
+
+/** Whether `error` says that PostgreSQL lets nobody in, which no waiting mends. */
+export function isShutOut(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === 'string' && SHUT_STATE.test(code);
 }
 
 /** Whether `error` says that PostgreSQL gave a statement up because somebody else holds what it had to lock. */

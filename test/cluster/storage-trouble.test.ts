@@ -1,7 +1,7 @@
-/** PostgreSQL that answers but stores nothing, read-only or out of disk: refused, said once, healed by itself. */
+/** PostgreSQL that answers but stores nothing, or lets nobody in: refused, said once, healed by itself. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { freePort } from '../../dev/services/programs.ts';
 import type { Service } from '../../dev/services/programs.ts';
 import { startPostgres } from '../../dev/services/postgres.ts';
 import { createTokens } from '../../src/auth/tokens.ts';
+import { withDatabase } from '../support/database.ts';
 import { startProcess, untilReady } from '../support/processes.ts';
 import type { CityProcess } from '../support/processes.ts';
 import { leaseRedis } from '../support/redis.ts';
@@ -42,7 +43,8 @@ afterAll(async () => {
 
 type Node = CityProcess & { url: string; opsUrl: string };
 
-async function startNode(databaseUrl: string): Promise<Node> {
+/** A node that has just been started and may not come up. */
+async function launchNode(databaseUrl: string): Promise<Node> {
   const [port, opsPort] = [await freePort(), await freePort()];
   const node = startProcess({
     NODE_ENV: 'production',
@@ -54,9 +56,13 @@ async function startNode(databaseUrl: string): Promise<Node> {
     AGENTS_SERVICE_URL: agents.url,
     RATE_LIMITS: 'off',
   });
-  const url = `http://127.0.0.1:${port}`;
-  await untilReady(url, node);
-  return { ...node, url, opsUrl: `http://127.0.0.1:${opsPort}` };
+  return { ...node, url: `http://127.0.0.1:${port}`, opsUrl: `http://127.0.0.1:${opsPort}` };
+}
+
+async function startNode(databaseUrl: string): Promise<Node> {
+  const node = await launchNode(databaseUrl);
+  await untilReady(node.url, node);
+  return node;
 }
 
 async function stopNode({ child, exited, output }: Node): Promise<void> {
@@ -237,6 +243,81 @@ describe('a PostgreSQL that is read-only', () => {
     expect((await rest('GET', '/secondme/history?limit=50')).body).toHaveLength(2);
     for (const each of [socket, reader, presence, late]) each.close();
   }, 90_000);
+});
+
+describe('a PostgreSQL that lets nobody in', () => {
+  let postgres: Service;
+  let node: Node;
+  /** As somebody whom no trouble keeps out, in another database. */
+  const administer = (...statements: string[]) =>
+    execute(withDatabase(postgres.url, 'postgres'), ...statements);
+  const urlOfNode = () => Object.assign(new URL(postgres.url), { username: 'node', password: 'old' }).href;
+  const CUT = `select pg_terminate_backend(pid) from pg_stat_activity where datname = 'city'`;
+  const connections = (allowed: boolean) => `alter database city with allow_connections ${allowed}`;
+  beforeAll(async () => {
+    const dataDir = join(folder, 'shut');
+    postgres = await startPostgres({ dataDir, durable: false, log: () => {} });
+    await administer(`create role node login superuser password 'old'`);
+    writeFileSync(
+      join(dataDir, 'pg_hba.conf'),
+      'host all node all scram-sha-256\nhost all postgres all trust\n',
+    );
+    await administer('select pg_reload_conf()');
+    node = await startNode(urlOfNode());
+  }, 60_000);
+  afterAll(async () => {
+    await stopNode(node);
+    await postgres.stop();
+  }, 60_000);
+
+  it.each<[string, string[], string[]]>([
+    ['its database takes no connections', [connections(false), CUT], [connections(true)]],
+    ['the password is another', [`alter role node password 'new'`, CUT], [`alter role node password 'old'`]],
+    [
+      'its database is gone',
+      [connections(false), CUT, 'alter database city rename to away'],
+      ['alter database away rename to city', connections(true)],
+    ],
+  ])(
+    '%s: unavailable, until it does again',
+    async (_, shut, open) => {
+      const socket = await connect(`${node.url}/rooms`, await tokenOf('u_outsider'));
+      const presence = await connect(`${node.url}/presence`, await tokenOf('u_outsider'));
+      const rest = createRest(node.url, await tokenOf('u_outsider'));
+      await socket.call('room.join', { room_id: ROOM });
+
+      await administer(...shut);
+      await until(async () => (await health(node)).status === 503, 'not ready');
+      expect((await health(node)).body).toEqual({ status: 'unavailable', postgres: 'down', redis: 'up' });
+      for (const [method, path, body] of [
+        ['GET', '/city/rooms'],
+        ['GET', MESSAGES],
+        ['POST', MESSAGES, { body: 'never' }],
+        ['POST', '/secondme/invoke', { prompt: 'never' }],
+      ] as const) {
+        const answer = await rest(method, path, body);
+        expect([path, answer.status, answer.body.code]).toEqual([path, 503, 'unavailable']);
+        expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+      }
+      expect(await socket.ack('room.message.send', { room_id: ROOM, body: 'never' })).toMatchObject(REFUSED);
+      expect(await presence.ack('presence.heartbeat', {})).toMatchObject({ ok: true });
+      expect(node.output()).not.toMatch(/"level":"fatal"|"stack"/);
+      // Who starts now is told at once and waits for nobody.
+      const began = performance.now();
+      expect(await (await launchNode(urlOfNode())).exited).toBe(1);
+      expect(performance.now() - began).toBeLessThan(30_000);
+
+      await administer(...open);
+      await until(async () => (await health(node)).body.status === 'ok', 'health is ok');
+      const { message } = await socket.call('room.message.send', { room_id: ROOM, body: 'after' });
+      expect((await socket.next('room.message', (event) => event.message.id === message.id)).message).toEqual(
+        message,
+      );
+      expect((await history(rest)).map(({ body }) => body)).not.toContain('never');
+      for (const each of [socket, presence]) each.close();
+    },
+    90_000,
+  );
 });
 
 /** Where a small disk of the test's own is mounted. */
