@@ -198,6 +198,7 @@ export function createApp(config: Config, log: Logger) {
     const feed = createFeed({ db, log, newId, enqueue, nudge: hub.nudge });
     const secondMe = createSecondMe({ db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId });
     const lease = createNodeLease({ redis, log });
+    health.watchRedis(lease.isFresh);
     const occupancy = createOccupancy({ redis, lease, log });
     const presence = createPresence({
       redis,

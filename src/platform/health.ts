@@ -16,6 +16,7 @@ export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
   let looked = 0;
   let look = Promise.resolve<Postgres>('down');
   let writesRefused = () => false;
+  let redisServes = () => true;
 
   const lookAtPostgres = () => {
     if (Date.now() - looked > REMEMBER_MS) {
@@ -37,6 +38,10 @@ export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
     watchWrites(refused: () => boolean): void {
       writesRefused = refused;
     },
+    /** Has `serves` say whether Redis did its work lately: one that refuses it may well be connected to. */
+    watchRedis(serves: () => boolean): void {
+      redisServes = serves;
+    },
     /**
      * 503 while draining or without PostgreSQL. Without Redis, or while PostgreSQL takes no writes, the node is
      * degraded and still takes traffic: no other node could do better.
@@ -44,7 +49,7 @@ export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
     async ready() {
       const seen = await lookAtPostgres();
       const postgres: Postgres = seen === 'up' && writesRefused() ? 'read_only' : seen;
-      const redisUp = redis.isUp();
+      const redisUp = redis.isUp() && redisServes();
       const whole = postgres === 'up' && redisUp;
       const down = postgres === 'down';
       const status = draining ? 'draining' : down ? 'unavailable' : whole ? 'ok' : 'degraded';
