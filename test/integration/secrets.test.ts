@@ -176,18 +176,27 @@ describe('a process at LOG_LEVEL=trace', () => {
     );
 
     const locked = await start({ REDIS_URL: withPassword(redis.url, 'planted-wrong-password') });
-    await untilReady(locked.url, locked);
+    expect(await locked.exited).toBe(1);
+    expect(locked.output()).toMatch(/^REDIS_URL: /m);
+
+    const running = await start();
+    await untilReady(running.url, running);
     const token = forge({ sub: 'u_planter', exp: now() + HOUR }, JWT_SECRET);
-    const presence = await createRest(locked.url, token)('GET', '/city/presence/u_planter');
-    const socket = await connect(`${locked.url}/presence`, token);
+    const socket = await connect(`${running.url}/presence`, token);
+    const link = new Redis(withPassword(redis.url, REDIS_PASSWORD));
+    await link.config('SET', 'requirepass', 'planted-other-password');
+    for (const type of ['normal', 'pubsub']) await link.call('CLIENT', 'KILL', 'TYPE', type);
+    await until(() => /WRONGPASS|NOAUTH/.test(running.output()), 'the refusal of Redis');
+    const presence = await createRest(running.url, token)('GET', '/city/presence/u_planter');
     await socket.ack('presence.heartbeat', {});
     socket.close();
-    expect(presence.status).toBeLessThanOrEqual(503);
-    await until(() => /WRONGPASS|NOAUTH/.test(locked.output()), 'the refusal of Redis');
+    expect(presence.status).toBe(503);
+    await link.config('SET', 'requirepass', REDIS_PASSWORD);
+    link.disconnect();
 
-    for (const { child } of [nowhere, locked]) child.kill('SIGTERM');
-    await Promise.all([nowhere.exited, locked.exited]);
-    for (const { output } of [wrong, nowhere, locked]) expect(output()).not.toContain(MARK);
+    for (const { child } of [nowhere, running]) child.kill('SIGTERM');
+    await Promise.all([nowhere.exited, running.exited]);
+    for (const { output } of [wrong, nowhere, locked, running]) expect(output()).not.toContain(MARK);
   }, 60_000);
 
   it.each([
