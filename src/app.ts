@@ -238,7 +238,6 @@ export function createApp(config: Config, log: Logger) {
       rooms,
       roomLog,
       occupancy,
-      users,
       notices,
       log,
       metrics,
@@ -328,15 +327,13 @@ export function createApp(config: Config, log: Logger) {
       events: { '/rooms': roomEvents.names(), '/presence': presenceEvents.names() },
     });
 
-    presence.onTransition((transition, roomIds) => {
+    presence.onTransition((one, roomIds) => {
       notices
-        .presence(transition, roomIds)
+        .presence(one, roomIds)
         .catch((error: unknown) => log.warn({ err: error }, 'rooms were not told'));
     });
-    occupancy.onDeparture(({ room_id, user_id, members_online }) => {
-      notices
-        .left(room_id, user_id, members_online)
-        .catch((error: unknown) => log.warn({ err: error }, 'a room was not told'));
+    occupancy.onMove((move) => {
+      notices.moved(move).catch((error: unknown) => log.warn({ err: error }, 'a room was not told'));
     });
 
     // ── and it runs

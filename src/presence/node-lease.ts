@@ -21,8 +21,11 @@ interface NodeLeaseDeps {
   timings?: Partial<typeof TIMINGS>;
 }
 
-/** Called after every renewal; `lost` when what this node holds may not be known to Redis as it is. */
-export type RenewalListener = (lost: boolean) => Promise<void>;
+/**
+ * Called after every renewal; `lost` when what this node holds may not be known to Redis as it is, `known` unless Redis
+ * was emptied since the renewal before.
+ */
+export type RenewalListener = (lost: boolean, known: boolean) => Promise<void>;
 
 export type NodeLease = ReturnType<typeof createNodeLease>;
 
@@ -51,7 +54,7 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
     const wasCertain = certain;
     certain = false;
     const askedAt = performance.now();
-    const [wasHeld, redisTime] = await scripts.cityRenew(run, leaseMs);
+    const [wasHeld, redisTime, wasKnown] = await scripts.cityRenew(run, leaseMs);
     const held = wasHeld === 1;
     certain = true;
     redisAhead = redisTime - askedAt;
@@ -59,7 +62,7 @@ export function createNodeLease({ redis, log, nodeId = hostname(), timings = {} 
     if (!held) log.info({ run }, 'the node takes its lease');
     const lost = !held || !wasCertain;
     if (lost) await sleep(AWAKENING_MS);
-    await Promise.all(listeners.map((listener) => listener(lost)));
+    await Promise.all(listeners.map((listener) => listener(lost, wasKnown === 1)));
   };
 
   /**

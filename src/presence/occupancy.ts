@@ -9,7 +9,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import type { NodeLease } from './node-lease.ts';
 import { BATCH } from './presence.store.ts';
-import type { Departure } from './presence.store.ts';
+import type { Move } from './presence.store.ts';
 import { presenceScripts } from './scripts.ts';
 
 interface Opening {
@@ -70,18 +70,44 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
   const local = createLocal();
   /** Closed while Redis was away. */
   const unclosed = new Map<string, Opening>();
-  const listeners: ((departure: Departure) => void)[] = [];
-  let missed = false;
+  const listeners: ((move: Move) => void)[] = [];
+  /** How often Redis missed something of this node's, and how much of that was made good. */
+  let missed = 0;
+  let madeGood = 0;
+  /** Redis was emptied, and does not know any more who was in a room before. */
+  let emptied = false;
 
   const ifAway = <T>(error: unknown, fallback: () => T): T => {
     if (!isTemporary(error)) throw error;
     return fallback();
   };
 
+  const tell = (moves: Move[]) => {
+    for (const move of moves) {
+      for (const listener of listeners) {
+        try {
+          listener(move);
+        } catch (error) {
+          log.error({ err: error, room_id: move.room_id }, 'a move was not announced');
+        }
+      }
+    }
+  };
+
+  /** Redis misses people of this node until they are registered again. */
+  const atLeastHere = (roomId: string, count: number) =>
+    missed > madeGood ? Math.max(count, local.usersOf(roomId).size) : count;
+
   const shut = async (opening: Opening) => {
     const { roomId, userId, socketId } = opening;
-    const [last, members] = await scripts.cityShut(lease.due(), lease.run, roomId, userId, socketId);
-    return { last: last === 1, members_online: members };
+    const [last, members, at] = await scripts.cityShut(lease.due(), lease.run, roomId, userId, socketId);
+    return { last: last === 1, members_online: atLeastHere(roomId, members), at };
+  };
+
+  /** Makes good a closing that Redis missed. */
+  const shutLate = async (opening: Opening) => {
+    const { last, ...rest } = await shut(opening);
+    if (last) tell([{ kind: 'leave', room_id: opening.roomId, user_id: opening.userId, ...rest }]);
   };
 
   const registerAll = async () => {
@@ -89,29 +115,37 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
     for (let from = 0; from < all.length; from += BATCH) {
       // What was closed while the batches before were under way is not opened again.
       const batch = all.slice(from, from + BATCH).filter((key) => local.openings.has(key));
-      const opened = batch.flatMap((key) => key.split(' '));
-      if (opened.length > 0) await scripts.cityOpen(lease.due(), lease.run, ...opened);
+      if (batch.length === 0) continue;
+      const opened = batch.map((key) => key.split(' ') as [string, string, string]);
+      const answers = await scripts.cityOpen(lease.due(), lease.run, ...opened.flat());
+      // Whom Redis lost the others still take to be in.
+      if (emptied) continue;
+      const moves = answers.map(([first, members_online, at], i): Move | undefined => {
+        const [room_id, user_id] = opened[i]!;
+        return first === 1 ? { kind: 'join', room_id, user_id, members_online, at } : undefined;
+      });
+      tell(moves.filter((move) => move !== undefined));
     }
     // What is closed and still on the books: an opening overtook its closing, or Redis is back with an older state.
     for (const key of await redis.commands.smembers(`city:open:of:${lease.run}`)) {
       if (local.openings.has(key)) continue;
       const [roomId, userId, socketId] = key.split(' ') as [string, string, string];
-      await shut({ roomId, userId, socketId });
+      await shutLate({ roomId, userId, socketId });
     }
   };
 
-  lease.onRenewal(async (lost) => {
-    if (lost) missed = true;
+  lease.onRenewal(async (lost, known) => {
+    if (lost) missed += 1;
+    if (!known) emptied = true;
     for (const [key, opening] of unclosed) {
-      await shut(opening);
+      await shutLate(opening);
       unclosed.delete(key);
     }
-    if (!missed) return;
-    missed = false;
-    await registerAll().catch((error: unknown) => {
-      missed = true;
-      throw error;
-    });
+    if (missed === madeGood) return;
+    const upTo = missed;
+    await registerAll();
+    madeGood = upTo;
+    emptied = false;
   });
 
   return {
@@ -121,11 +155,16 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       const isFirst = local.add(opening);
       unclosed.delete(keyOf(opening));
       try {
-        const [first, members] = await scripts.cityOpen(lease.due(), lease.run, roomId, userId, socketId);
-        return { first: first === 1, members_online: members };
+        const [answer] = await scripts.cityOpen(lease.due(), lease.run, roomId, userId, socketId);
+        const [first, members, at] = answer!;
+        return { first: first === 1, members_online: atLeastHere(roomId, members), at };
       } catch (error) {
-        missed = true;
-        return ifAway(error, () => ({ first: isFirst, members_online: local.usersOf(roomId).size }));
+        missed += 1;
+        return ifAway(error, () => ({
+          first: isFirst,
+          members_online: local.usersOf(roomId).size,
+          at: null,
+        }));
       }
     },
 
@@ -137,7 +176,11 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
         return await shut(opening);
       } catch (error) {
         unclosed.set(keyOf(opening), opening);
-        return ifAway(error, () => ({ last: isLast, members_online: local.usersOf(roomId).size }));
+        return ifAway(error, () => ({
+          last: isLast,
+          members_online: local.usersOf(roomId).size,
+          at: null,
+        }));
       }
     },
 
@@ -151,7 +194,8 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
         return new Map(
           answers.map(([error, count], i) => {
             if (error) throw error;
-            return [roomIds[i]!, count as number];
+            const roomId = roomIds[i]!;
+            return [roomId, atLeastHere(roomId, count as number)];
           }),
         );
       } catch (error) {
@@ -162,7 +206,9 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
     /** Users who have the room open, at most `limit`, by id. */
     async members(roomId: string, limit: number): Promise<string[]> {
       try {
-        return ((await redis.commands.hrandfield(`city:open:room:${roomId}`, limit)) as string[]).sort();
+        const found = (await redis.commands.hrandfield(`city:open:room:${roomId}`, limit)) as string[];
+        const here = missed > madeGood ? local.usersOf(roomId).keys() : [];
+        return [...new Set([...found, ...here])].slice(0, limit).sort();
       } catch (error) {
         return ifAway(error, () => [...local.usersOf(roomId).keys()].slice(0, limit).sort());
       }
@@ -177,20 +223,13 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       }
     },
 
-    /** Calls `listener` on the one node that found a user gone from a room with their node. */
-    onDeparture: (listener: (departure: Departure) => void): void => void listeners.push(listener),
+    /**
+     * Calls `listener` on the one node that finds out, by no call of its own, that a user came into a room or left it:
+     * with a node that died, or while Redis was away.
+     */
+    onMove: (listener: (move: Move) => void): void => void listeners.push(listener),
 
     /** Hands reaped departures to the listeners. */
-    depart(departures: Departure[]): void {
-      for (const departure of departures) {
-        for (const listener of listeners) {
-          try {
-            listener(departure);
-          } catch (error) {
-            log.error({ err: error, room_id: departure.room_id }, 'a departure was not announced');
-          }
-        }
-      }
-    },
+    depart: tell,
   };
 }

@@ -10,6 +10,7 @@
  *   city:presence:seen:<user>    last seen ms of somebody offline, for 30 days
  *   city:presence:log            hash: epoch, version (of the last transition), pulse (last reap), calm (until)
  *   city:nodes · city:lease:<run>  zset: run by expiry ms, for the reaper · the run's lease, set by its renewals only
+ *   city:known:<run>             for a day after a renewal: without it Redis was emptied since
  *   city:open:of:<run>           set:  "<room> <user> <connection>"
  *   city:open:room:<room> · city:open:user:<user>   hash: user -> connections · room -> connections
  *
@@ -105,6 +106,9 @@ end
 `;
 
 const OCCUPANCY = `
+-- When it happens: of what several nodes tell about a room the latest holds. Microseconds.
+local moment = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local function count(room) return redis.call('HLEN', 'city:open:room:'..room) end
 local function open(run, room, user, conn)
   if redis.call('SADD', 'city:open:of:'..run, room..' '..user..' '..conn) == 0 then return false end
   redis.call('HINCRBY', 'city:open:user:'..user, room, 1)
@@ -182,7 +186,7 @@ export const SCRIPTS = {
       for _, member in ipairs(opened) do
         local room, user = string.match(member, '^(%S+) (%S+)')
         if shut(room, user) then
-          departures[#departures + 1] = { room, user, redis.call('HLEN', 'city:open:room:'..room) }
+          departures[#departures + 1] = { room, user, count(room), moment }
         end
       end
       if #members == limit or #opened == limit then more = 1
@@ -220,20 +224,26 @@ export const SCRIPTS = {
     local held = redis.call('EXISTS', 'city:lease:'..ARGV[1])
     redis.call('SET', 'city:lease:'..ARGV[1], '1', 'PX', ARGV[2])
     redis.call('ZADD', 'city:nodes', whole(now + tonumber(ARGV[2])), ARGV[1])
-    return { held, now }`,
+    local known = redis.call('EXISTS', 'city:known:'..ARGV[1])
+    redis.call('SET', 'city:known:'..ARGV[1], '1', 'PX', 86400000)
+    return { held, now, known }`,
 
   cityRetire: `${CLOCK}
     redis.call('ZADD', 'city:nodes', 'XX', whole(now + tonumber(ARGV[2])), ARGV[1])
+    redis.call('DEL', 'city:known:'..ARGV[1])
     return redis.call('PEXPIRE', 'city:lease:'..ARGV[1], ARGV[2])`,
 
   cityOpen: `${CLOCK}${IN_TIME}${OCCUPANCY}
     enlist(ARGV[1])
-    local first = false
-    for i = 2, #ARGV, 3 do first = open(ARGV[1], ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-    return { first and 1 or 0, redis.call('HLEN', 'city:open:room:'..ARGV[#ARGV - 2]) }`,
+    local opened = {}
+    for i = 2, #ARGV, 3 do
+      local first = open(ARGV[1], ARGV[i], ARGV[i + 1], ARGV[i + 2])
+      opened[#opened + 1] = { first and 1 or 0, count(ARGV[i]), moment }
+    end
+    return opened`,
 
   cityShut: `${CLOCK}${IN_TIME}${OCCUPANCY}
     local run, room, user, conn = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
     local last = redis.call('SREM', 'city:open:of:'..run, room..' '..user..' '..conn) == 1 and shut(room, user)
-    return { last and 1 or 0, redis.call('HLEN', 'city:open:room:'..room) }`,
+    return { last and 1 or 0, count(room), moment }`,
 } as const;

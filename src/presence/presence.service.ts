@@ -18,7 +18,6 @@ import type { Occupancy } from './occupancy.ts';
 import { createAudience } from './presence.audience.ts';
 import { createConnections } from './presence.connections.ts';
 import { createNews } from './presence.news.ts';
-import type { TransitionListener } from './presence.news.ts';
 import * as store from './presence.store.ts';
 import type { News } from './presence.store.ts';
 import { createSubscriptions } from './presence.subscriptions.ts';
@@ -58,6 +57,9 @@ interface PresenceDeps {
 
 export type Presence = ReturnType<typeof createPresence>;
 
+/** Told of a change of status, with the rooms that the user has open on any node. */
+type TransitionListener = (presence: UserPresence, openRooms: string[]) => void;
+
 export function createPresence(deps: PresenceDeps) {
   const {
     redis,
@@ -78,10 +80,20 @@ export function createPresence(deps: PresenceDeps) {
     registers: [metrics.registry],
   });
 
+  const listeners: TransitionListener[] = [];
   const view = createView({
     log,
     readSnapshot: () => store.snapshot(scripts),
     readStatuses: (userIds) => store.statuses(scripts, userIds),
+    onChange(presence, rooms) {
+      for (const listener of listeners) {
+        try {
+          listener(presence, rooms);
+        } catch (error) {
+          log.error({ err: error, user_id: presence.user_id }, 'a transition was not passed on');
+        }
+      }
+    },
     onDirty: () => audience.schedule(),
     onReload: (differences) => reloads.inc({ differed: String(differences > 0) }),
   });
@@ -230,7 +242,7 @@ export function createPresence(deps: PresenceDeps) {
       news.announce(changed);
     },
 
-    /** Calls `listener` for every transition that this node made, and on no other node. */
-    onTransition: (listener: TransitionListener): void => news.onTransition(listener),
+    /** Calls `listener` for every transition in the city, in their order, on every node. */
+    onTransition: (listener: TransitionListener): void => void listeners.push(listener),
   };
 }

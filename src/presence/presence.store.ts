@@ -16,10 +16,14 @@ export interface News {
   transitions: Transition[];
 }
 
-export interface Departure {
+/** A user who came into a room with their first connection, or left it with their last. */
+export interface Move {
+  kind: 'join' | 'leave';
   room_id: string;
   user_id: string;
   members_online: number;
+  /** When, by the clock of Redis, microseconds; null when Redis was away and only this node knows. */
+  at: number | null;
 }
 
 export interface Snapshot {
@@ -109,10 +113,12 @@ export async function reap(scripts: ScriptCalls, run: string, calmMs: number) {
   const [epoch, transitions, departures, held, more, dueInMs] = await scripts.cityReap(run, BATCH, calmMs);
   return {
     news: toNews([epoch, transitions]),
-    departures: departures.map(([room_id, user_id, members_online]): Departure => ({
+    departures: departures.map(([room_id, user_id, members_online, at]): Move => ({
+      kind: 'leave',
       room_id,
       user_id,
       members_online,
+      at,
     })),
     held: held === 1,
     more: more === 1,

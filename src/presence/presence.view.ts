@@ -29,6 +29,8 @@ interface ViewDeps {
   readSnapshot(): Promise<Snapshot>;
   /** Presence and open rooms of users, in their order. */
   readStatuses(userIds: string[]): Promise<{ presence: UserPresence; rooms: string[] }[]>;
+  /** Called for every change of status, in the order of the log, with the rooms that the user has open. */
+  onChange(presence: UserPresence, rooms: string[]): void;
   /** Called when something waits to be announced. */
   onDirty(): void;
   /** Called when a snapshot was read, with the number of differences. */
@@ -37,7 +39,7 @@ interface ViewDeps {
 
 export type View = ReturnType<typeof createView>;
 
-export function createView({ log, readSnapshot, readStatuses, onDirty, onReload }: ViewDeps) {
+export function createView({ log, readSnapshot, readStatuses, onChange, onDirty, onReload }: ViewDeps) {
   const here = new Map<string, UserPresence>();
   const dirty = new Map<string, Change>();
   /** User to when their announcements would be over at one a second. */
@@ -63,6 +65,7 @@ export function createView({ log, readSnapshot, readStatuses, onDirty, onReload 
     if (status === 'offline') here.delete(user_id);
     else here.set(user_id, presence);
     if (before === status) return;
+    onChange(presence, rooms);
     dirty.set(user_id, { before: dirty.get(user_id)?.before ?? before, presence, rooms });
     onDirty();
   };
@@ -143,8 +146,6 @@ export function createView({ log, readSnapshot, readStatuses, onDirty, onReload 
   return {
     here: here as ReadonlyMap<string, UserPresence>,
     statusOf,
-    /** Whether transitions of `other` may only bring back what was there before Redis was emptied. */
-    isRefilling: (other: string) => provisional || other !== epoch,
     counts: () => ({ online, away: here.size - online }),
     accept,
     reload,

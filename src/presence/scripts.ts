@@ -18,25 +18,31 @@ export interface ScriptCalls {
   cityRegister(due: number, run: string, ...leases: (string | number)[]): Promise<RawNews>;
   cityClose(due: number, user: string, conn: string, graceMs: number): Promise<RawNews>;
   cityDrop(due: number, user: string, conn: string): Promise<RawNews>;
-  /** epoch, transitions, departures [room, user, members_online], lease held, more to do, ms until the next lapses. */
+  /** epoch, transitions, departures [room, user, members_online, µs], lease held, more to do, ms until the next lapses. */
   cityReap(
     run: string,
     limit: number,
     calmMs: number,
-  ): Promise<[string, RawTransition[], [string, string, number][], number, number, number]>;
+  ): Promise<[string, RawTransition[], [string, string, number, number][], number, number, number]>;
   /** epoch, version, calm, [user, last seen]… online and away (to the index `last`, -1 for all), how many of each. */
   citySnapshot(last: number): Promise<[string, number, number, string[], string[], number, number]>;
   /** How much was known of the user. */
   cityForget(user: string): Promise<number>;
   /** For each user: status, last seen, rooms open. */
   cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[]][]>;
-  /** Whether the lease was still held; the time of Redis. */
-  cityRenew(run: string, leaseMs: number): Promise<[number, number]>;
+  /** Whether the lease was still held; the time of Redis; whether Redis knows the run from before. */
+  cityRenew(run: string, leaseMs: number): Promise<[number, number, number]>;
   cityRetire(run: string, leaseMs: number): Promise<number>;
-  /** Any number of room, user, connection; whether the last was the user's first, and its room's users. */
-  cityOpen(due: number, run: string, ...opened: string[]): Promise<[number, number]>;
-  /** Whether it was the user's last connection in the room, and the room's users. */
-  cityShut(due: number, run: string, room: string, user: string, conn: string): Promise<[number, number]>;
+  /** Any number of room, user, connection; of each whether it was the user's first, the room's users, and when, µs. */
+  cityOpen(due: number, run: string, ...opened: string[]): Promise<[number, number, number][]>;
+  /** Whether it was the user's last connection in the room, the room's users, and when, µs. */
+  cityShut(
+    due: number,
+    run: string,
+    room: string,
+    user: string,
+    conn: string,
+  ): Promise<[number, number, number]>;
 }
 
 /** The scripts on `redis`, defined at the first call for each connection. */

@@ -1,6 +1,7 @@
 /** Which sockets of this node have which rooms open: joining, leaving, disconnecting, and being taken out. */
 import type { Caller } from '../auth/caller.ts';
-import { AppError } from '../platform/errors.ts';
+import { createBatcher } from '../platform/batcher.ts';
+import { AppError, isTemporary } from '../platform/errors.ts';
 import { createKeyedQueue } from '../platform/keyed-queue.ts';
 import { onNews, roomChannel, userChannel } from '../platform/io.ts';
 import type { PresenceNamespace, RoomsNamespace, RoomsSocket } from '../platform/io.ts';
@@ -9,8 +10,8 @@ import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Occupancy } from '../presence/occupancy.ts';
 import { roomAudience } from '../presence/presence.audience.ts';
+import type { Move } from '../presence/presence.store.ts';
 import type { RoomLog } from '../room-log/room-log.ts';
-import type { Users } from '../users/users.service.ts';
 import type { RoomNotices } from './room-notices.ts';
 import type { Membership, Stranger } from './rooms.repo.ts';
 import type { Rooms, RoomSnapshot } from './rooms.service.ts';
@@ -35,7 +36,6 @@ interface SubscriptionDeps {
   rooms: Rooms;
   roomLog: RoomLog;
   occupancy: Occupancy;
-  users: Users;
   notices: RoomNotices;
   log: Logger;
   metrics: Metrics;
@@ -46,7 +46,7 @@ interface SubscriptionDeps {
 export type Subscriptions = ReturnType<typeof createSubscriptions>;
 
 export function createSubscriptions(deps: SubscriptionDeps) {
-  const { namespace, presence, rooms, roomLog, occupancy, users, notices, log, metrics, roomsMax } = deps;
+  const { namespace, presence, rooms, roomLog, occupancy, notices, log, metrics, roomsMax } = deps;
   /** The rooms that each socket has open. */
   const open = new Map<string, Set<string>>();
   // A join, a leave and a disconnect of one socket and room take effect in the order in which they came.
@@ -66,23 +66,40 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     if (!open.get(socket.id)?.delete(roomId)) return;
     roomLog.leave(socket, roomId);
     const { caller } = socket.data;
-    const { last, members_online } = await occupancy.close(socket.id, caller.id, roomId);
-    if (last) await notices.left(roomId, caller.id, members_online);
+    const { last, ...rest } = await occupancy.close(socket.id, caller.id, roomId);
+    if (last) await notices.moved({ kind: 'leave', room_id: roomId, user_id: caller.id, ...rest });
   };
 
-  /** Takes the user's sockets here, or everybody's, out of the room, unless it turns out that they belong there. */
-  const evict = async (
-    { room_id, user_id, reason }: Closing,
-    belongs: () => Promise<boolean> = async () => false,
-  ) => {
+  /** Whether the user is a member; asked together. */
+  const isMember = createBatcher(async (pairs: Membership[]) => {
+    const key = ({ room_id, user_id }: Membership) => `${room_id} ${user_id}`;
+    const strangers = new Set((await rooms.strangers(pairs)).map(key));
+    return pairs.map((pair) => !strangers.has(key(pair)));
+  });
+  /** Whether the socket's user has become a member again since the room was closed to them. Unknown: no. */
+  const belongs = (socket: RoomsSocket, room_id: string): Promise<boolean> =>
+    isMember('members', { room_id, user_id: socket.data.caller.id }).catch((error: unknown) => {
+      if (!isTemporary(error)) throw error;
+      return false;
+    });
+
+  /**
+   * Takes the user's sockets here, or everybody's, out of the room. News of a closing may come late: who has joined
+   * since stays.
+   */
+  const evict = async ({ room_id, user_id, reason }: Closing) => {
     const sockets =
       user_id === null
         ? [...open].filter(([, roomIds]) => roomIds.has(room_id)).map(([id]) => id)
         : [...(namespace.adapter.rooms.get(userChannel(user_id)) ?? [])];
-    // All at once, so that nobody is told of the others' leaving.
+    const found = sockets.map((id) => namespace.sockets.get(id)).filter((socket) => socket !== undefined);
     if (user_id === null) {
-      namespace.local.in(roomChannel(room_id)).socketsLeave(roomChannel(room_id));
-      roomLog.forget(room_id);
+      const stay = await Promise.all(found.map((socket) => belongs(socket, room_id)));
+      // All at once, so that nobody is told of the others' leaving.
+      if (!stay.includes(true)) {
+        namespace.local.in(roomChannel(room_id)).socketsLeave(roomChannel(room_id));
+        roomLog.forget(room_id);
+      }
     }
     if (reason === 'banned') {
       for (const socket of presence.sockets.values()) {
@@ -90,11 +107,9 @@ export function createSubscriptions(deps: SubscriptionDeps) {
       }
     }
     await Promise.all(
-      sockets.map(async (id) => {
-        const socket = namespace.sockets.get(id);
-        if (!socket) return;
+      found.map(async (socket) => {
         await inTurn(key(socket, room_id), async () => {
-          if (!open.get(id)?.has(room_id) || (await belongs())) return;
+          if (!open.get(socket.id)?.has(room_id) || (await belongs(socket, room_id))) return;
           await closeNow(socket, room_id);
           socket.emit('room.closed', { room_id, reason });
         });
@@ -112,8 +127,11 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     return [...found.values()];
   };
 
-  const isMember = async ({ room_id, user_id }: Pick<Closing, 'room_id' | 'user_id'>) =>
-    user_id !== null && (await rooms.strangers([{ room_id, user_id }])).length === 0;
+  const announce = (move: Move, caller: Caller, socket: RoomsSocket) => {
+    notices.moved(move, caller.name, socket.id).catch((error: unknown) => {
+      log.warn({ err: error, socket_id: socket.id }, 'a join was not announced');
+    });
+  };
 
   let unchecked: Membership[] = [];
   /** News that somebody has left may be lost. Joining makes a member: whoever is none any more has left. */
@@ -121,9 +139,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     if (unchecked.length === 0) unchecked = memberships();
     const pairs = unchecked.splice(0, CHECKED_AT_ONCE);
     if (pairs.length === 0) return;
-    for (const stranger of await rooms.strangers(pairs)) {
-      await evict(stranger, () => isMember(stranger));
-    }
+    for (const stranger of await rooms.strangers(pairs)) await evict(stranger);
   };
   let endChecking: (() => Promise<void>) | undefined;
 
@@ -153,7 +169,9 @@ export function createSubscriptions(deps: SubscriptionDeps) {
         checkRoom(opened, roomId);
         const again = opened.has(roomId);
         opened.add(roomId);
-        const { first, members_online } = await occupancy.open(socket.id, caller.id, roomId);
+        const { first, ...rest } = await occupancy.open(socket.id, caller.id, roomId);
+        // Now, and not with the answer: another connection of the user may have its own before, and this one none.
+        if (first) announce({ kind: 'join', room_id: roomId, user_id: caller.id, ...rest }, caller, socket);
         let answered = false;
         try {
           const read = () => rooms.snapshot(caller, roomId, since, roomLog.recall);
@@ -161,8 +179,6 @@ export function createSubscriptions(deps: SubscriptionDeps) {
         } finally {
           if (!answered && !again) await closeNow(socket, roomId);
         }
-        if (answered && first)
-          await notices.joined(socket, roomId, await users.nameOf(caller), members_online);
       });
     },
 
@@ -174,7 +190,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
      * Takes the user's sockets, or everybody's, out of the room on this node, unless the user has become a member again
      * meanwhile. Harmless when they are not in it.
      */
-    evict: (closing: Closing) => evict(closing, () => isMember(closing)),
+    evict,
 
     /** Takes all the user's sockets out of the room, here at once and on the other nodes as they hear of it. */
     async close(closing: Closing): Promise<void> {
@@ -197,7 +213,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     },
 
     start(): void {
-      onNews<Closing>(namespace, NEWS, log, (closing) => evict(closing));
+      onNews<Closing>(namespace, NEWS, log, evict);
       endChecking = startLoop(CHECK_MS, evictStrangers, log, 'memberships cannot be checked');
     },
 

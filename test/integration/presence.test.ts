@@ -384,7 +384,7 @@ describe('past the view of the whole city', () => {
 });
 
 describe('for the rest of the city', () => {
-  it('calls the listeners of the one node that made a transition, with the rooms that are open', async () => {
+  it('calls the listeners of every node for a transition, with the rooms that are open', async () => {
     const alice = someone();
     const heard: string[] = [];
     for (const [i, node] of city.nodes.entries()) {
@@ -398,7 +398,13 @@ describe('for the rest of the city', () => {
     await sees(observer, alice, 'online');
     await tab.call('presence.offline', {});
     await sees(observer, alice, 'online', 'offline');
-    expect(heard).toEqual(['0 online room_city_science', '0 offline room_city_science']);
+    await until(() => heard.length >= 6, 'all nodes have heard');
+    for (const node of [0, 1, 2]) {
+      expect(heard.filter((line) => line.startsWith(`${node} `))).toEqual([
+        `${node} online room_city_science`,
+        `${node} offline room_city_science`,
+      ]);
+    }
   });
 
   it('lists who is here, and knows nothing of a stranger', async () => {
