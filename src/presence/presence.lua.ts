@@ -13,6 +13,7 @@
  *   city:known:<run>             for a day after a renewal: without it Redis was emptied since
  *   city:open:of:<run>           set:  "<room> <user> <connection>"
  *   city:open:room:<room> · city:open:user:<user>   hash: user -> connections · room -> connections
+ *   city:open:left:<user>        zset: rooms left in the last 5 s by when, ms
  *
  * Late: a node waits a second for an answer and then counts a call as failed. What it gave up on may still lie in a dead
  * link, and arrive when that is mended: a heartbeat of somebody who left meanwhile. So the calls that change what a
@@ -59,6 +60,11 @@ local function announced(user)
   end
   return 'offline', nil
 end
+-- Of somebody offline, the rooms just left: who closes the page leaves them at once, and is offline after the grace.
+local function left(user, status)
+  if status ~= 'offline' then return {} end
+  return redis.call('ZRANGEBYSCORE', 'city:open:left:'..user, whole(now - 5000), '+inf')
+end
 local function settle(user, seenNow)
   local leases = redis.call('HGETALL', P..'leases:'..user)
   local status, longest = 'offline', 0
@@ -86,7 +92,9 @@ local function settle(user, seenNow)
     if before == 'offline' then redis.call('DEL', P..'seen:'..user) else redis.call('ZREM', P..before, user) end
   end
   version = redis.call('HINCRBY', P..'log', 'version', 1)
-  changes[#changes + 1] = { version, user, status, seen, redis.call('HKEYS', 'city:open:user:'..user) }
+  changes[#changes + 1] = {
+    version, user, status, seen, redis.call('HKEYS', 'city:open:user:'..user), left(user, status)
+  }
 end
 local function hold(user, conn, run, status, ttl)
   local expiry = whole(now + ttl)
@@ -116,8 +124,13 @@ local function open(run, room, user, conn)
 end
 -- Takes a connection that is no longer in its run's set out of the counts; true when it was the user's last.
 local function shut(room, user)
-  if redis.call('HINCRBY', 'city:open:user:'..user, room, -1) < 1 then
-    redis.call('HDEL', 'city:open:user:'..user, room)
+  local connections = redis.call('HINCRBY', 'city:open:user:'..user, room, -1)
+  if connections < 1 then redis.call('HDEL', 'city:open:user:'..user, room) end
+  if connections == 0 then   -- below nothing, the user was erased meanwhile: nothing of theirs is kept
+    local key = 'city:open:left:'..user
+    redis.call('ZADD', key, whole(now), room)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - 5000))
+    redis.call('PEXPIRE', key, 5000)
   end
   if redis.call('HINCRBY', 'city:open:room:'..room, user, -1) > 0 then return false end
   redis.call('HDEL', 'city:open:room:'..room, user)
@@ -168,7 +181,8 @@ export const SCRIPTS = {
     for _, room in ipairs(redis.call('HKEYS', 'city:open:user:'..user)) do
       redis.call('HDEL', 'city:open:room:'..room, user)
     end
-    return found + redis.call('DEL', P..'seen:'..user, 'city:open:user:'..user, 'presence:user:'..user)`,
+    return found + redis.call('DEL', P..'seen:'..user, 'city:open:user:'..user, 'city:open:left:'..user,
+      'presence:user:'..user)`,
 
   cityReap: `${CLOCK}${LOG}${SETTLE}${OCCUPANCY}
     local run, limit, calmFor = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -216,7 +230,8 @@ export const SCRIPTS = {
     local found = {}
     for i, user in ipairs(ARGV) do
       local status, seen = announced(user)
-      found[i] = { status, seen or redis.call('GET', P..'seen:'..user), redis.call('HKEYS', 'city:open:user:'..user) }
+      found[i] = { status, seen or redis.call('GET', P..'seen:'..user),
+        redis.call('HKEYS', 'city:open:user:'..user), left(user, status) }
     end
     return found`,
 

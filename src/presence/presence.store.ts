@@ -8,6 +8,8 @@ export interface Transition {
   presence: UserPresence;
   /** The rooms that the user had open then. */
   rooms: string[];
+  /** The rooms that somebody offline had left a moment before; an older node does not tell. */
+  left?: string[];
 }
 
 /** Transitions of one epoch; a new epoch begins when Redis was emptied. */
@@ -48,10 +50,11 @@ export interface ConnectionLease {
 export const BATCH = 200;
 const time = (ms: number | string) => new Date(Number(ms)).toISOString();
 
-const toTransition = ([version, user_id, status, seen, rooms]: RawTransition): Transition => ({
+const toTransition = ([version, user_id, status, seen, rooms, left]: RawTransition): Transition => ({
   version,
   presence: { user_id, status, last_seen: time(seen) },
   rooms,
+  left,
 });
 const toNews = ([epoch, transitions]: RawNews): News => ({
   epoch,
@@ -156,7 +159,10 @@ export async function position(redis: {
   return { epoch: epoch ?? '', version: Number(version ?? 0) };
 }
 
-/** Presence and open rooms of `userIds`, in their order; offline and null for somebody unknown. */
+/**
+ * Presence of `userIds`, in their order, and the rooms that they have open or, offline, have just left; offline and
+ * null for somebody unknown.
+ */
 export async function statuses(
   scripts: ScriptCalls,
   userIds: string[],
@@ -164,9 +170,9 @@ export async function statuses(
   const found: { presence: UserPresence; rooms: string[] }[] = [];
   for (let from = 0; from < userIds.length; from += BATCH) {
     const batch = userIds.slice(from, from + BATCH);
-    for (const [i, [status, seen, rooms]] of (await scripts.cityStatuses(...batch)).entries()) {
+    for (const [i, [status, seen, rooms, left]] of (await scripts.cityStatuses(...batch)).entries()) {
       const last_seen = seen === null ? null : time(seen);
-      found.push({ presence: { user_id: batch[i]!, status, last_seen }, rooms });
+      found.push({ presence: { user_id: batch[i]!, status, last_seen }, rooms: [...rooms, ...left] });
     }
   }
   return found;

@@ -20,14 +20,14 @@ const EARLY_MAX = 5_000;
 export interface Change {
   before: PresenceStatus;
   presence: UserPresence;
-  /** The rooms that the user had open at their last transition. */
+  /** The rooms that the user had open at their last transition, or had just left when it took them offline. */
   rooms: string[];
 }
 
 interface ViewDeps {
   log: Logger;
   readSnapshot(): Promise<Snapshot>;
-  /** Presence and open rooms of users, in their order. */
+  /** Presence of users, in their order, with the rooms that they have open or, offline, have just left. */
   readStatuses(userIds: string[]): Promise<{ presence: UserPresence; rooms: string[] }[]>;
   /** Called for every change of status, in the order of the log, with the rooms that the user has open. */
   onChange(presence: UserPresence, rooms: string[]): void;
@@ -75,7 +75,7 @@ export function createView({ log, readSnapshot, readStatuses, onChange, onDirty,
       const next = early.get(version + 1);
       if (!next) break;
       early.delete(++version);
-      apply(next.presence, next.rooms);
+      apply(next.presence, [...next.rooms, ...(next.left ?? [])]);
     }
   };
 

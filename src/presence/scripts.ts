@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import type { PresenceStatus } from '../contract/presence.ts';
 import { SCRIPTS } from './presence.lua.ts';
 
-/** version, user, status, last seen (ms), rooms that the user has open. */
-export type RawTransition = [number, string, PresenceStatus, number, string[]];
+/** version, user, status, last seen (ms), rooms that the user has open, rooms just left by somebody offline. */
+export type RawTransition = [number, string, PresenceStatus, number, string[], string[]];
 /** epoch, transitions. */
 export type RawNews = [string, RawTransition[]];
 
@@ -28,8 +28,8 @@ export interface ScriptCalls {
   citySnapshot(last: number): Promise<[string, number, number, string[], string[], number, number]>;
   /** How much was known of the user. */
   cityForget(user: string): Promise<number>;
-  /** For each user: status, last seen, rooms open. */
-  cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[]][]>;
+  /** For each user: status, last seen, rooms open, rooms just left by somebody offline. */
+  cityStatuses(...users: string[]): Promise<[PresenceStatus, number | string | null, string[], string[]][]>;
   /** Whether the lease was still held; the time of Redis; whether Redis knows the run from before. */
   cityRenew(run: string, leaseMs: number): Promise<[number, number, number]>;
   cityRetire(run: string, leaseMs: number): Promise<number>;

@@ -80,6 +80,22 @@ describe('a node', () => {
     for (const id of crowd) await sees(observer, id, 'online', 'offline', 'online');
   });
 
+  it('that dies is noticed by those who watch a room that one of its users had open', async () => {
+    city = await startPresenceCity(2);
+    const [a, b] = city.nodes;
+    const alice = someone();
+    const watcher = await come(someone(), b);
+    await watcher.next('presence.bulk_update');
+    await watcher.call('presence.unsubscribe', { city: true });
+    await watcher.call('presence.subscribe', { room_ids: ['room_city_general'] });
+    const tab = await come(alice, a);
+    await a!.occupancy.open(tab.raw.id!, alice, 'room_city_general');
+    await isRegistered(alice);
+    await reaping();
+    a!.link.cut();
+    await until(() => told(watcher, alice).at(-1) === 'offline', 'alice is offline');
+  });
+
   it('does not bring back who left while the link was dead, whatever it still carries', async () => {
     city = await startPresenceCity(2);
     const [a, b] = city.nodes;

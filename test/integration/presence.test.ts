@@ -332,6 +332,42 @@ describe('what a connection is told', () => {
     const { users } = await observer.call('presence.subscribe', { city: true });
     expect(users).toContainEqual(expect.objectContaining({ user_id: bob, status: 'online' }));
   });
+
+  it('tells those who watch a room that somebody closed the page, and not of a room left long before', async () => {
+    const alice = someone();
+    const [room, other] = ['room_city_general', 'room_city_science'];
+    const watch = async (roomId: string) => {
+      const watcher = await come(someone(), 1);
+      await watcher.next('presence.bulk_update');
+      await watcher.call('presence.unsubscribe', { city: true });
+      await watcher.call('presence.subscribe', { room_ids: [roomId] });
+      return watcher;
+    };
+    const [here, elsewhere, witness] = [await watch(room), await watch(other), await come(someone(), 1)];
+    const tab = await come(alice, 0);
+    await sees(witness, alice, 'online');
+    const { occupancy } = city.nodes[0]!;
+    for (const roomId of [room, other]) await occupancy.open(tab.raw.id!, alice, roomId);
+    await occupancy.close(tab.raw.id!, alice, other);
+    await city.redis.zadd(`city:open:left:${alice}`, 'XX', Date.now() - 60_000, other);
+    await occupancy.close(tab.raw.id!, alice, room);
+    tab.close();
+    await sees(witness, alice, 'online', 'offline');
+    await sees(here, alice, 'offline');
+    expect(told(elsewhere, alice)).toEqual([]);
+  });
+});
+
+it('keeps nothing of somebody forgotten, not even the rooms that they leave', async () => {
+  const alice = someone();
+  const { occupancy } = city.nodes[0]!;
+  await occupancy.open('s1', alice, 'room_city_general');
+  await occupancy.open('s2', alice, 'room_city_science');
+  await occupancy.close('s1', alice, 'room_city_general');
+  expect(await city.redis.keys(`*:${alice}`)).toContain(`city:open:left:${alice}`);
+  await presenceScripts(city.redis).cityForget(alice);
+  await occupancy.close('s2', alice, 'room_city_science');
+  expect(await city.redis.keys(`*:${alice}`)).toEqual([]);
 });
 
 describe('past the view of the whole city', () => {
