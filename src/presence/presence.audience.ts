@@ -38,6 +38,8 @@ export type Audience = ReturnType<typeof createAudience>;
 export function createAudience(namespace: PresenceNamespace, view: View, cityViewMax: number) {
   const { local } = namespace;
   const recent = new Map<string, Shown>();
+  /** Asked last not to see the city: what was under way to put them in its audience must not do so. */
+  const unwilling = new WeakSet<PresenceSocket>();
   let arriving: PresenceSocket[] = [];
   let uncounted: string[] = [];
   let large = false;
@@ -148,12 +150,16 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
     grow(performance.now());
     const sockets = arriving.filter(({ connected }) => connected);
     arriving = [];
-    const ids = sockets.map(({ id }) => id);
-    if (ids.length === 0) return;
-    local.to(ids).emit('presence.bulk_update', { users: large ? [] : [...view.here.values()] });
-    for (const socket of sockets) void socket.join(CITY);
+    if (sockets.length === 0) return;
+    uncounted.push(...sockets.map(({ id }) => id));
+    const willing = sockets.filter((socket) => !unwilling.has(socket));
+    const ids = willing.map(({ id }) => id);
+    // Without an addressee it would go to everybody.
+    if (ids.length > 0) {
+      local.to(ids).emit('presence.bulk_update', { users: large ? [] : [...view.here.values()] });
+    }
+    for (const socket of willing) void socket.join(CITY);
     if (!large) show(ids, view.dirtyUsers());
-    uncounted.push(...ids);
     count();
     if (large) schedule();
   };
@@ -161,21 +167,28 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
   return {
     schedule,
 
-    /** Puts a new socket in the city's audience, with the snapshot first. */
+    /** Puts a new socket in the city's audience, with the snapshot first, unless it has left the city already. */
     welcome(socket: PresenceSocket): void {
       arriving.push(socket);
       later('welcome', WELCOME_MS, welcome);
     },
 
-    /** Puts a socket in the city's audience; returns everybody in it, unless they are too many. */
+    /** Notes that a socket is to enter the city, unless it leaves before it has. */
+    expectInCity: (socket: PresenceSocket): void => void unwilling.delete(socket),
+
+    /** Puts an expected socket in the city's audience; returns everybody in it, unless they are too many. */
     enterCity(socket: PresenceSocket): UserPresence[] {
       grow(performance.now());
-      void socket.join(CITY);
+      if (!unwilling.has(socket)) void socket.join(CITY);
       if (large) return [];
       show([socket.id], view.dirtyUsers());
       return [...view.here.values()];
     },
-    leaveCity: (socket: PresenceSocket): void => void socket.leave(CITY),
+
+    leaveCity(socket: PresenceSocket): void {
+      unwilling.add(socket);
+      void socket.leave(CITY);
+    },
 
     /** Notes what an answer has told a socket, so that it is not told again. */
     shown(socket: PresenceSocket, users: UserPresence[]): void {

@@ -50,6 +50,7 @@ export function createSubscriptions(deps: SubscriptionsDeps) {
         metrics.refusals.inc({ limit: 'subscriptions_socket' });
         throw new AppError('rate_limited', `A connection may name at most ${namedMax} users and rooms.`);
       }
+      if (wanted.city) audience.expectInCity(socket);
       // In the audience before the answer is read, so that nothing falls between the two.
       if (socket.connected) void socket.join(added);
       try {

@@ -333,6 +333,30 @@ describe('what a connection is told', () => {
     expect(users).toContainEqual(expect.objectContaining({ user_id: bob, status: 'online' }));
   });
 
+  it('leaves out the city at the last word of its client, whatever was under way before', async () => {
+    const [named, stranger] = [someone(), someone()];
+    const newcomer = await come(someone(), 1);
+    await newcomer.call('presence.unsubscribe', { city: true });
+    const [undecided, returner] = [await come(someone(), 1), await come(someone(), 1)];
+    for (const socket of [undecided, returner]) await socket.next('presence.bulk_update');
+    const say = (socket: TestSocket, ...words: string[]) =>
+      Promise.all(words.map((word) => socket.call(`presence.${word}`, { city: true })));
+    await say(undecided, 'unsubscribe', 'subscribe', 'unsubscribe');
+    await say(returner, 'unsubscribe', 'subscribe');
+    await newcomer.next('presence.count'); // the welcome is over
+
+    for (const socket of [newcomer, undecided])
+      await socket.call('presence.subscribe', { user_ids: [named] });
+    const { presence } = city.nodes[0]!;
+    await presence.setFromOutside(stranger, 'test', 'online');
+    await presence.setFromOutside(named, 'test', 'online');
+    for (const socket of [newcomer, undecided]) {
+      await sees(socket, named, 'online');
+      expect(told(socket, stranger)).toEqual([]);
+    }
+    await sees(returner, stranger, 'online');
+  });
+
   it('tells those who watch a room that somebody closed the page, and not of a room left long before', async () => {
     const alice = someone();
     const [room, other] = ['room_city_general', 'room_city_science'];
