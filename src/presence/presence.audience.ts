@@ -44,6 +44,8 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
   let uncounted: string[] = [];
   let large = false;
   let largeAt = 0;
+  /** While the city is too large: those whom it may have been shown before, as they stand, to tell of who has gone. */
+  const pictured = new Map<string, UserPresence>();
   let counted: PresenceCount = { online: 0, away: 0 };
   let countedAt = -Infinity;
   /** When anybody was told the numbers last; `countedAt`: everybody. */
@@ -93,23 +95,41 @@ export function createAudience(namespace: PresenceNamespace, view: View, cityVie
 
   const grow = (now: number) => {
     if (view.here.size <= cityViewMax) return;
-    large = true;
     largeAt = now;
+    if (large) return;
+    large = true;
+    // Who went within this window was shown, too; the change that is still to be taken has the rest.
+    for (const user_id of view.dirtyUsers()) {
+      pictured.set(user_id, { user_id, status: 'offline', last_seen: null });
+    }
+    for (const presence of view.here.values()) pictured.set(presence.user_id, presence);
+  };
+
+  /** The city is not too large any more; returns everybody who is here, and those shown before who are not. */
+  const shrink = (): UserPresence[] => {
+    large = false;
+    for (const [userId, presence] of pictured) pictured.set(userId, { ...presence, status: 'offline' });
+    for (const presence of view.here.values()) pictured.set(presence.user_id, presence);
+    const users = [...pictured.values()];
+    pictured.clear();
+    return users;
   };
 
   const flush = () => {
     const now = performance.now();
     grow(now);
     if (large && now - largeAt >= LARGE_MS) {
-      large = false;
       const ids = [...inAudience(CITY)];
-      local.to(CITY).emit('presence.bulk_update', { users: [...view.here.values()] });
+      local.to(CITY).emit('presence.bulk_update', { users: shrink() });
       show(ids, view.dirtyUsers());
     } else {
       const changes = view.take(now);
       const wide = changes.filter(({ before, presence }) => before !== presence.status);
       const users = wide.map(({ presence }) => presence);
       if (!large) tell(CITY, users, [...recent.keys()]);
+      for (const { presence } of changes) {
+        if (pictured.has(presence.user_id)) pictured.set(presence.user_id, presence);
+      }
       tellSingly(changes, now);
     }
     count();

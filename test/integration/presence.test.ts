@@ -441,6 +441,38 @@ describe('past the view of the whole city', () => {
       await large.stop();
     }
   });
+
+  it('says in the end who went while it was too large', async () => {
+    const large = await startPresenceCity(1, { cityViewMax: 5 });
+    try {
+      const { presence } = large.nodes[0]!;
+      const put = (ids: string[], status: 'online' | 'away' | 'offline') =>
+        Promise.all(ids.map((id) => presence.setFromOutside(id, 'test', status)));
+      const [stays, goes, returns] = [someone(), someone(), someone()];
+      const passing = [...Array(8)].map(someone);
+      await put([stays, goes, returns], 'online');
+      const observer = await come(someone(), 0, large);
+      for (const id of [stays, goes, returns]) await sees(observer, id, 'online');
+      await put(passing, 'online');
+      const later = await come(someone(), 0, large);
+      expect(await later.next('presence.bulk_update')).toEqual({ users: [] }); // it is large
+      await put([goes, returns], 'offline');
+      const { last_seen } = await presence.get(goes);
+      await put([returns], 'away');
+      await put(passing, 'offline');
+      await sees(observer, goes, 'online', 'offline');
+      const { users } = observer.of('presence.bulk_update').at(-1);
+      const now = new Map(users.map(({ user_id, ...rest }: UserPresence) => [user_id, rest]));
+      expect(now.get(goes)).toEqual({ status: 'offline', last_seen });
+      expect(now.get(returns)).toMatchObject({ status: 'away' });
+      expect(now.get(stays)).toMatchObject({ status: 'online' });
+      expect(told(later, goes)).toEqual(['offline']);
+      for (const id of passing) expect(told(observer, id)).not.toContain('online');
+    } finally {
+      for (const socket of sockets) socket.close();
+      await large.stop();
+    }
+  });
 });
 
 describe('for the rest of the city', () => {
