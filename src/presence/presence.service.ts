@@ -164,11 +164,13 @@ export function createPresence(deps: PresenceDeps) {
      */
     async connect(socket: PresenceSocket): Promise<void> {
       if (!socket.connected) return;
+      const counted = connections.hold(socket.id, socket.data.caller.id, 'online');
+      const close = () => connections.close(socket.id);
       socket.on('disconnect', () => {
         audience.forget(socket);
-        void connections.close(socket.id);
+        void counted.then(close, close); // only what was counted has a grace
       });
-      await connections.hold(socket.id, socket.data.caller.id, 'online').catch((error: unknown) => {
+      await counted.catch((error: unknown) => {
         if (!isTemporary(error)) throw error;
       });
       audience.welcome(socket);

@@ -147,6 +147,14 @@ describe('statuses', () => {
     expect(told(observer, alice)).toEqual(['online']);
   });
 
+  it('counts a connection for the grace however short it was', async () => {
+    const alice = someone();
+    const observer = await come(someone(), 1);
+    (await come(alice)).close();
+    await sees(observer, alice, 'online', 'offline');
+    expect(await city.redis.exists(`city:presence:leases:${alice}`)).toBe(0);
+  });
+
   it('takes a user offline at once when the page says so', async () => {
     const alice = someone();
     const tab = await come(alice);
