@@ -85,6 +85,7 @@ import { createSubscriptions } from './rooms/subscriptions.ts';
 import { deadInvocationRoutes } from './second-me/dead.routes.ts';
 import { createDeadInvocations } from './second-me/dead.service.ts';
 import { createForgetSecondMe, secondMeSections } from './second-me/personal.ts';
+import { createMissedEnds } from './second-me/missed-ends.ts';
 import { createSecondMeJob } from './second-me/second-me.job.ts';
 import { createSecondMeNews } from './second-me/second-me.news.ts';
 import { secondMeRoutes } from './second-me/second-me.routes.ts';
@@ -197,6 +198,7 @@ export function createApp(config: Config, log: Logger) {
     const hub = createFeedHub({ db, rooms: io.rooms, log });
     const feed = createFeed({ db, log, newId, enqueue, nudge: hub.nudge });
     const secondMe = createSecondMe({ db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId });
+    const missedEnds = createMissedEnds({ db, rooms: io.rooms, redis, news, log });
     const lease = createNodeLease({ redis, log });
     health.watchRedis(lease.isFresh);
     const occupancy = createOccupancy({ redis, lease, log });
@@ -355,6 +357,8 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('subscriptions', () => subscriptions.stop());
     hub.start();
     lifecycle.add('feed hub', () => hub.stop());
+    missedEnds.start();
+    lifecycle.add('missed ends', () => missedEnds.stop());
     roomLog.start();
     inspect.start();
     lifecycle.add('room log', () => roomLog.stop());

@@ -19,6 +19,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import { createLeases } from './leases.ts';
+import { tellEnd } from './second-me.news.ts';
 import type { SecondMeNews } from './second-me.news.ts';
 import { createSweep } from './sweep.ts';
 import { createClaims, createEnds, findNext, releaseInvocation } from './work.repo.ts';
@@ -96,9 +97,8 @@ export function createSecondMeJob({
   const tellStatus = ({ id, user_id }: Owned, status: InvocationStatus) =>
     rooms.to(userChannel(user_id)).emit('secondme.status', { invocation_id: id, status });
 
-  const tellEnd = (owned: Owned, result: Omit<Outcome, 'error'>) => {
-    tellStatus(owned, result.status);
-    rooms.to(userChannel(owned.user_id)).emit('secondme.reply', { invocation_id: owned.id, ...result });
+  const announceEnd = (owned: Owned, result: Omit<Outcome, 'error'>) => {
+    tellEnd(rooms.to(userChannel(owned.user_id)), { invocation_id: owned.id, ...result });
     news.tell('secondme.finished', owned.id);
   };
 
@@ -180,7 +180,7 @@ export function createSecondMeJob({
     }
     const { error: _, ...result } = outcome;
     metrics.invocations.inc({ outcome: result.fallback ? 'fallback' : result.status });
-    tellEnd(claim, result);
+    announceEnd(claim, result);
     return next;
   };
 
@@ -206,7 +206,7 @@ export function createSecondMeJob({
     );
     metrics.invocations.inc({ outcome: 'dead' });
     const nothing = { reply: null, tokens_used: null, latency_ms: null, fallback: false };
-    tellEnd(dead, { status: 'failed', ...nothing });
+    announceEnd(dead, { status: 'failed', ...nothing });
   };
 
   /** False when it is a suspect that this process may not take. */

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { z } from 'zod';
 import { InvocationId } from '../contract/primitives.ts';
+import type { Invocation } from '../contract/second-me.ts';
 import { onNews } from '../platform/io.ts';
 import type { RoomsNamespace } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -10,6 +11,13 @@ import type { Logger } from '../platform/logger.ts';
 const News = z.object({ invocation_id: InvocationId, others: z.array(InvocationId).optional() });
 const NAMES = ['secondme.finished', 'secondme.cancel'] as const;
 type NewsName = (typeof NAMES)[number];
+
+/** Tells `sockets` how an invocation ended: its status and, unless it was cancelled, its reply. */
+export function tellEnd(sockets: Pick<RoomsNamespace, 'emit'>, end: Omit<Invocation, 'created_at'>): void {
+  const { invocation_id, status } = end;
+  sockets.emit('secondme.status', { invocation_id, status });
+  if (status !== 'cancelled') sockets.emit('secondme.reply', end);
+}
 
 export type SecondMeNews = ReturnType<typeof createSecondMeNews>;
 

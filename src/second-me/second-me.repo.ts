@@ -115,6 +115,30 @@ export async function findFinished(db: Db, ids: string[]): Promise<string[]> {
   return found.map(({ id }) => id);
 }
 
+/** How those of `ids` ended that have finished. */
+export function findEnds(
+  db: Db,
+  ids: string[],
+): Promise<({ user_id: string } & Omit<Invocation, 'created_at'>)[]> {
+  return rows(
+    db,
+    `select user_id, id invocation_id, status, reply, tokens_used, latency_ms, fallback
+     from secondme_invocations where id = any(?) and finished_at is not null`,
+    [ids as never],
+  );
+}
+
+/** Every invocation that has not finished, and of the finished those whose id is greater than `id`. */
+export function findOpenOrNewer(db: Db, id: string): Promise<{ id: string; finished: boolean }[]> {
+  return rows(
+    db,
+    `select id, false finished from secondme_invocations where status in ('queued', 'running')
+     union all
+     select id, true from secondme_invocations where id > ? and finished_at is not null`,
+    [id],
+  );
+}
+
 /** Cancels what has not finished; `cancelled` tells whether this call did it. Undefined when it is not the user's. */
 export function cancelInvocation(
   db: Db,

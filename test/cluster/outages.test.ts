@@ -53,6 +53,7 @@ describe('without Redis', () => {
     const presence = await city.socket('/presence', 'u_here', 0);
     await presence.next('presence.bulk_update');
     const rest = await city.rest('u_here', 0);
+    const elsewhere = await city.socket('/rooms', 'u_here', 1);
 
     await redis.stop();
     await until(async () => (await rest('GET', '/health/ready')).body.status === 'degraded', 'degraded');
@@ -80,6 +81,11 @@ describe('without Redis', () => {
     const accepted = await rest('POST', '/secondme/invoke', { prompt: 'later, please' });
     expect(accepted).toMatchObject({ status: 202, body: { status: 'queued' } });
 
+    const { invocation_id } = (await rest('POST', '/secondme/invoke', { prompt: 'never mind' })).body;
+    expect((await rest('DELETE', `/secondme/invocations/${invocation_id}`)).status).toBe(200);
+    const told = await elsewhere.next('secondme.status', (news) => news.invocation_id === invocation_id);
+    expect(told).toEqual({ invocation_id, status: 'cancelled' });
+
     redis = await start(Number(new URL(redis.url).port));
     const path = `/secondme/invocations/${accepted.body.invocation_id}`;
     const reply = await until(
@@ -96,7 +102,7 @@ describe('without Redis', () => {
       const { body } = await rest('GET', `/city/rooms/${ROOM}`);
       return body.members_online === 2;
     }, 'the counts of both nodes');
-    for (const socket of [here, there, presence]) socket.close();
+    for (const socket of [here, there, elsewhere, presence]) socket.close();
   }, 60_000);
 });
 

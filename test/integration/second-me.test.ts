@@ -1,9 +1,13 @@
 /** Second Me on real PostgreSQL, Redis, BullMQ workers, socket.io and an Agents Core over HTTP. */
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { ServerResponse } from 'node:http';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Socket as TcpSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startRedis } from '../../dev/services/redis.ts';
 import { createAgentsCore } from '../../src/agents-core/create-agents-core.ts';
 import { ROOMS_CLIENT_EVENTS } from '../../src/contract/events.ts';
 import { Invocation, InvocationReply, Profile } from '../../src/contract/second-me.ts';
@@ -21,6 +25,7 @@ import { createLogger } from '../../src/platform/logger.ts';
 import { createMetrics } from '../../src/platform/metrics.ts';
 import { createProducer } from '../../src/platform/queue.ts';
 import { connectRedis } from '../../src/platform/redis.ts';
+import { createMissedEnds } from '../../src/second-me/missed-ends.ts';
 import { createSecondMeJob, FALLBACK_REPLY } from '../../src/second-me/second-me.job.ts';
 import { createSecondMeNews } from '../../src/second-me/second-me.news.ts';
 import { createInvocation } from '../../src/second-me/second-me.repo.ts';
@@ -154,6 +159,8 @@ interface NodeOptions {
   fallback?: 'reply' | 'error';
   waitMs?: number;
   redisUrl?: string;
+  /** How often its sockets' missed ends are looked for, milliseconds. */
+  missedMs?: number;
   timings?: Partial<typeof QUICK>;
 }
 
@@ -180,7 +187,8 @@ afterEach(async () => {
 
 /** A node: REST and sockets, and with `works` the jobs; all of it stopped after the test. */
 async function startNode(options: NodeOptions = {}) {
-  const { works = true, fallback = 'reply', waitMs = 15_000, redisUrl = lease.url, timings } = options;
+  const { works = true, fallback = 'reply', waitMs = 15_000, redisUrl = lease.url } = options;
+  const { missedMs = 2_000, timings } = options;
   const metrics = createMetrics();
   const redis = await connectRedis(redisUrl, log);
   // Before Socket.IO attaches: it takes its own requests from the listeners that it finds, and from no later one.
@@ -192,6 +200,8 @@ async function startNode(options: NodeOptions = {}) {
   const agentId = 'ag_secondme_global';
   const deps = { db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId };
   const secondMe = createSecondMe({ ...deps, waitMs, pollMs: 100 });
+  const missedEnds = createMissedEnds({ ...deps, redis, pollMs: missedMs });
+  missedEnds.start();
 
   const edge = { log, metrics, limits: UNLIMITED, authorise: async () => {} };
   const gateway = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
@@ -226,6 +236,7 @@ async function startNode(options: NodeOptions = {}) {
     (stopped ??= Promise.all([workers?.close(graceMs + 2_000), job.stop(graceMs)]));
   ends.push(async () => {
     secondMe.stop();
+    await missedEnds.stop();
     await stopWork(0);
     await agents.close();
     await producer.close();
@@ -268,9 +279,9 @@ const messagesOf = async (user: string) =>
   ).map(({ role, content }) => `${role}: ${content}`);
 
 /** A row as an API node stores it, of which nobody has been told. */
-const storeSilently = async (user: string, prompt: string) => {
+const storeSilently = async (user: string, prompt: string, trx = db) => {
   const ids = { id: newId('sminv'), messageId: newId('smmsg'), sessionId: newId('smsess') };
-  return (await createInvocation(db, { ...ids, userId: user, key: undefined, prompt })).id;
+  return (await createInvocation(trx, { ...ids, userId: user, key: undefined, prompt })).id;
 };
 
 /** What a worker does first: takes the row for `leaseMs`. */
@@ -695,6 +706,87 @@ describe('when workers die', () => {
     expect(held[0]!.dropped).toBe(true);
     expect(await finished(id)).toMatchObject({ attempt: 2, reply: 'Echo: x' });
     expect(core.calls.map(({ key }) => key)).toEqual([id, id]);
+  });
+});
+
+describe('when the news of an end is lost', () => {
+  const endsOf = (socket: Awaited<ReturnType<Node['socket']>>, id: string) =>
+    socket.events.filter(
+      ({ name, payload }) =>
+        payload.invocation_id === id && name !== 'secondme.delta' && payload.status !== 'running',
+    );
+
+  /** One that ends before any worker may see it. */
+  const cancelSilently = (user: string) =>
+    db.transaction(async (trx) => {
+      const id = await storeSilently(user, 'never mind', trx);
+      await trx.raw(
+        `update secondme_invocations set status = 'cancelled', finished_at = now() where id = ?`,
+        [id],
+      );
+      return id;
+    });
+
+  test('with Redis: all the sockets of the user get it once, on the node of the job and on the others', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'city-second-me-'));
+    const options = { dataDir: folder, durable: false, log: () => {} };
+    let redis = await startRedis(options);
+    const [port, redisUrl] = [redis.port, redis.url];
+    ends.push(
+      () => rm(folder, { recursive: true, force: true }),
+      () => redis.stop(),
+    );
+    const api = await startNode({ works: false, redisUrl, missedMs: 100 });
+    const all = await startNode({ redisUrl, missedMs: 100 });
+    const sockets = [await api.socket(ALICE), await all.socket(ALICE)];
+    const held: Call[] = [];
+    core.behave = (call) => void held.push(call);
+    const answered = await invokeLater(api, ALICE, 'x');
+    const cancelled = await invokeLater(api, ALICE, 'y');
+    await until(() => held.length === 2, 'the calls begin');
+    await redis.stop();
+    await until(() => !api.redis.isUp() && !all.redis.isUp(), 'Redis is away');
+    echo(held.find(({ key }) => key === answered)!);
+    await api.as(ALICE)('DELETE', `/secondme/invocations/${cancelled}`);
+    await finished(answered);
+    redis = await startRedis({ ...options, port });
+    await until(() => api.redis.isUp() && all.redis.isUp(), 'Redis is back');
+    core.behave = echo;
+    const after = await until(
+      () => invokeLater(all, ALICE, 'z').catch(() => undefined),
+      'a prompt is accepted',
+    );
+    for (const socket of sockets) {
+      await socket.next('secondme.reply', ({ invocation_id }) => invocation_id === answered);
+      await socket.next('secondme.status', ({ status }) => status === 'cancelled');
+      await socket.next('secondme.reply', ({ invocation_id }) => invocation_id === after);
+    }
+    // What nobody told is told by the second look: whatever else a look may tell again has been told by then.
+    const untold = await cancelSilently(ALICE);
+    for (const socket of sockets) {
+      await socket.next('secondme.status', ({ invocation_id }) => invocation_id === untold);
+      const names = (id: string) =>
+        endsOf(socket, id).map(({ name, payload }) => `${name} ${payload.status}`);
+      expect(names(answered)).toEqual(['secondme.status succeeded', 'secondme.reply succeeded']);
+      expect(endsOf(socket, answered).at(-1)!.payload).toMatchObject({
+        reply: 'Echo: x',
+        tokens_used: 7,
+        fallback: false,
+      });
+      expect(names(cancelled)).toEqual(['secondme.status cancelled']);
+    }
+  });
+
+  test('with its worker, dead between the commit and the telling: the sockets get it', async () => {
+    const api = await startNode({ works: false, missedMs: 100 });
+    const socket = await api.socket(ALICE);
+    const id = await storeSilently(ALICE, 'x');
+    const claim = (await claimFor(id, 60_000))!;
+    const figures = { tokens_used: 3, latency_ms: 1, fallback: false };
+    const outcome = { status: 'succeeded' as const, reply: 'stored, not told', ...figures };
+    await finishInvocation(db, claim, { ...outcome, error: null }, newId('smmsg'));
+    expect(await socket.next('secondme.reply')).toEqual({ invocation_id: id, ...outcome });
+    expect(socket.events.map(({ name }) => name)).toEqual(['secondme.status', 'secondme.reply']);
   });
 });
 
