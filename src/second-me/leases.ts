@@ -13,37 +13,61 @@ interface LeasesDeps {
   renewMs: number;
 }
 
+interface Held {
+  /** When the last renewal that succeeded was asked for; monotonic, milliseconds. */
+  renewedAt: number;
+  onLost: () => void;
+}
+
+export type Lease = ReturnType<ReturnType<typeof createLeases>['hold']>;
+
 export function createLeases({ db, log, leaseMs, renewMs }: LeasesDeps) {
-  /** What is told when a claim turns out to be another's. */
-  const held = new Map<Claim, () => void>();
+  const held = new Map<Claim, Held>();
   let beat: NodeJS.Timeout | undefined;
+
+  const renewed = (claim: Claim, askedAt: number) => {
+    const lease = held.get(claim);
+    // An earlier one may be answered later.
+    if (lease) lease.renewedAt = Math.max(lease.renewedAt, askedAt);
+  };
 
   /** One whose row somebody has locked waits for it alone: the others must not run out meanwhile. */
   const renewAlone = async (claim: Claim) => {
-    const renewed = await renewLease(db, claim, leaseMs);
-    if (!renewed) held.get(claim)?.();
+    const askedAt = performance.now();
+    if (await renewLease(db, claim, leaseMs)) renewed(claim, askedAt);
+    else held.get(claim)?.onLost();
   };
 
   const renewAll = async () => {
     const claims = [...held.keys()];
-    const renewed = await renewLeases(db, claims, leaseMs);
-    const rest = claims.filter((_claim, n) => !renewed[n]);
+    const askedAt = performance.now();
+    const outcomes = await renewLeases(db, claims, leaseMs);
+    const rest = claims.filter((_claim, n) => !outcomes[n]);
+    claims.filter((_claim, n) => outcomes[n]).forEach((claim) => renewed(claim, askedAt));
     await Promise.all(rest.map(renewAlone));
   };
 
   return {
-    /** Renews the lease of `claim` until the returned function is called; `onLost` may be called meanwhile. */
-    hold(claim: Claim, onLost: () => void): () => void {
-      held.set(claim, onLost);
+    /**
+     * Renews the lease of `claim`, which was asked for at `askedAt` (performance.now()), until it is let go; `onLost` may
+     * be called meanwhile.
+     */
+    hold(claim: Claim, askedAt: number, onLost: () => void) {
+      const lease: Held = { renewedAt: askedAt, onLost };
+      held.set(claim, lease);
       // One that is late keeps no later one waiting: each takes a connection of its own.
       beat ??= setInterval(() => {
         renewAll().catch((error: unknown) => log.debug({ err: error }, 'leases were not renewed'));
       }, renewMs);
-      return () => {
-        held.delete(claim);
-        if (held.size > 0) return;
-        clearInterval(beat);
-        beat = undefined;
+      return {
+        /** Whether the lease cannot have run out since it was renewed, for all that this process's clock says. */
+        isFresh: () => performance.now() - lease.renewedAt < leaseMs,
+        letGo(): void {
+          held.delete(claim);
+          if (held.size > 0) return;
+          clearInterval(beat);
+          beat = undefined;
+        },
       };
     },
   };

@@ -19,6 +19,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import { createLeases } from './leases.ts';
+import type { Lease } from './leases.ts';
 import { tellEnd } from './second-me.news.ts';
 import type { SecondMeNews } from './second-me.news.ts';
 import { createSweep } from './sweep.ts';
@@ -108,10 +109,16 @@ export function createSecondMeJob({
     });
 
   /** Asks the agent; undefined when the call was broken off. */
-  const ask = async (claim: Claim, context: ContextMessage[], run: Run): Promise<Outcome | undefined> => {
+  const ask = async (
+    claim: Claim,
+    context: ContextMessage[],
+    run: Run,
+    lease: Lease,
+  ): Promise<Outcome | undefined> => {
     const { id, user_id, prompt } = claim;
     const start = performance.now();
     let index = 0;
+    let unsaid = '';
     const end = (result: Partial<Outcome>): Outcome => ({
       status: 'succeeded',
       reply: null,
@@ -132,10 +139,17 @@ export function createSecondMeJob({
         {
           signal: run.signal,
           onDelta: (text) => {
-            const piece = { invocation_id: id, index: index++, text };
+            unsaid += text;
+            // After a freeze, or without the database, another attempt may be the one that speaks.
+            if (!lease.isFresh()) return;
+            const piece = { invocation_id: id, index: index++, text: unsaid };
+            unsaid = '';
             rooms.to(userChannel(user_id)).emit('secondme.delta', piece);
           },
-          onRestart: () => void (index = 0),
+          onRestart() {
+            index = 0;
+            unsaid = '';
+          },
         },
       );
       return end(answer);
@@ -162,10 +176,15 @@ export function createSecondMeJob({
   };
 
   /** Answers the user's next one. */
-  const perform = async (claim: Claim, context: ContextMessage[], run: Run): Promise<string | undefined> => {
+  const perform = async (
+    claim: Claim,
+    context: ContextMessage[],
+    run: Run,
+    lease: Lease,
+  ): Promise<string | undefined> => {
     const { id } = claim;
-    tellStatus(claim, 'running');
-    const outcome = await ask(claim, context, run);
+    if (lease.isFresh()) tellStatus(claim, 'running');
+    const outcome = await ask(claim, context, run, lease);
     if (!outcome) {
       if (run.signal.reason === 'stopping' && (await releaseInvocation(db, claim))) {
         tellStatus(claim, 'queued');
@@ -188,12 +207,13 @@ export function createSecondMeJob({
     claim: Claim,
     context: ContextMessage[],
     run: Run,
+    askedAt: number,
   ): Promise<string | undefined> => {
-    const letGo = leases.hold(claim, () => run.abort('lost'));
+    const lease = leases.hold(claim, askedAt, () => run.abort('lost'));
     try {
-      return await perform(claim, context, run);
+      return await perform(claim, context, run, lease);
     } finally {
-      letGo();
+      lease.letGo();
     }
   };
 
@@ -212,6 +232,7 @@ export function createSecondMeJob({
   /** False when it is a suspect that this process may not take. */
   const claimAndPerform = async (run: Run, suspects: boolean): Promise<boolean> => {
     const { id } = run;
+    const askedAt = performance.now();
     const taken = await take(id, { leaseMs, suspects });
     if (!taken) return true;
     if (taken.kind === 'suspect') return false;
@@ -219,7 +240,7 @@ export function createSecondMeJob({
     const next =
       taken.kind === 'dead'
         ? await findNext(db, taken.user_id)
-        : await performLeased(taken.claim, taken.context, run);
+        : await performLeased(taken.claim, taken.context, run, askedAt);
     // A place of the user's is free; the job id is one that no earlier hint of the next one has.
     if (next !== undefined && next !== id) await hint(next, `${next}-after-${id}`);
     return true;

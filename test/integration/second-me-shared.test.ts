@@ -125,20 +125,22 @@ test('leases are renewed together, except one that somebody has locked and one t
   };
   const lost: string[] = [];
   const leases = createLeases({ db, log: createLogger('silent'), leaseMs: 7_200_000, renewMs: 100 });
-  const letGo = await db.transaction(async (trx) => {
+  const held = await db.transaction(async (trx) => {
     await trx.raw('select from secondme_invocations where user_id = ? for update', ['u_bob']);
-    const held = claims.map((each) => leases.hold(each, () => lost.push(each.user_id)));
+    const leasesHeld = claims.map((each) =>
+      leases.hold(each, performance.now(), () => lost.push(each.user_id)),
+    );
     const together = async () => {
       const { users, transactions } = await renewed();
       return users === 'u_alice u_dave' && transactions === 1;
     };
     await until(together, 'the free ones are renewed in one transaction');
-    return held;
+    return leasesHeld;
   });
   await until(
     async () => (await renewed()).users === 'u_alice u_bob u_dave',
     'the locked one is renewed, too',
   );
-  for (const each of letGo) each();
+  for (const lease of held) lease.letGo();
   expect(new Set(lost)).toEqual(new Set(['u_carol']));
 });

@@ -694,6 +694,57 @@ describe('when workers die', () => {
     expect(core.calls).toHaveLength(1);
   });
 
+  test('one whose lease may have run out says nothing more while another speaks', async () => {
+    const frozen = await startNode({ timings: { leaseMs: 500, renewMs: 60_000, rescueMs: 60_000 } });
+    const socket = await frozen.socket(ALICE);
+    const held: Call[] = [];
+    core.behave = (call) => void held.push(call);
+    const id = await invokeLater(frozen, ALICE, 'x');
+    await until(() => held.length === 1, 'the call begins');
+    // Its run goes on, and it takes no other.
+    const over = frozen.stopWork(60_000);
+    await startNode();
+    await until(() => held.length === 2, 'another takes over');
+    sse(held[0]!.response, { delta: 'stale' }, { done: true });
+    held[0]!.response.end();
+    await over;
+    echo(held[1]!);
+    await socket.next('secondme.reply');
+    expect(await invocation(id)).toMatchObject({ attempt: 2, reply: 'Echo: x' });
+    expect(socket.of('secondme.delta').map(({ index, text }) => [index, text])).toEqual([
+      [0, 'Echo'],
+      [1, ': '],
+      [2, 'x'],
+    ]);
+  });
+
+  test('what it did not say is said when it still has the lease', async () => {
+    const leaseMs = 500;
+    const node = await startNode({ timings: { leaseMs, renewMs: 150, rescueMs: 60_000, sweepMs: 60_000 } });
+    const socket = await node.socket(ALICE);
+    const held: Call[] = [];
+    core.behave = (call) => void held.push(call);
+    const id = await invokeLater(node, ALICE, 'x');
+    await until(() => held.length, 'the call begins');
+    const leaseUntil = async () => Date.parse((await invocation(id))['lease_until'] as string);
+    await db.transaction(async (trx) => {
+      await trx.raw('select from secondme_invocations where id = ? for update', [id]);
+      await until(async () => Date.now() > (await leaseUntil()), 'the lease runs out');
+      sse(held[0]!.response, { delta: 'un' });
+    });
+    const soon = Date.now() + 100 + leaseMs;
+    await until(async () => (await leaseUntil()) > soon, 'the lease is renewed again');
+    sse(held[0]!.response, { delta: 'said' });
+    await until(
+      () =>
+        socket
+          .of('secondme.delta')
+          .map(({ text }) => text)
+          .join('') === 'unsaid',
+      'it is said',
+    );
+  });
+
   test('a worker that stops hands its rows to another at once', async () => {
     const first = await startNode({ timings: { rescueMs: 60_000, sweepMs: 60_000 } });
     const held: Call[] = [];
