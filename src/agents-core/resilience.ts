@@ -24,8 +24,6 @@ export interface Resilience {
   retries: number;
   /** The wait before the first retry, doubled for each next; the actual wait is 50–100 % of it. */
   backoffMs: number;
-  /** A Retry-After up to this is waited for; a longer one ends the call, since asking earlier would be rude. */
-  retryAfterMaxMs: number;
   /** Attempts that fail one after another, over all calls, before the circuit opens. */
   breakerFailures: number;
   /** How long an open circuit refuses calls before one probe may go through. */
@@ -37,7 +35,6 @@ export const DEFAULT_RESILIENCE: Readonly<Resilience> = {
   totalTimeoutMs: 30_000,
   retries: 2,
   backoffMs: 300,
-  retryAfterMaxMs: 10_000,
   breakerFailures: 5,
   breakerOpenMs: 15_000,
 };
@@ -48,12 +45,15 @@ const OUTAGE: readonly AgentsCoreFailure[] = ['timeout', 'unavailable', 'bad_ans
 const failedWith = (error: unknown, reasons: readonly AgentsCoreFailure[]) =>
   error instanceof AgentsCoreError && reasons.includes(error.reason);
 
-/** Failures that a retry may mend, each with its wait: jittered exponential, on top of any Retry-After. */
-function createRetry(options: Resilience) {
+/**
+ * Failures that a retry may mend, each with its wait: jittered exponential, on top of any Retry-After. One that is longer
+ * than the time left until `endsAt` (performance.now()) ends the call, since asking earlier would be rude.
+ */
+function createRetry(options: Resilience, endsAt: number) {
   const mayRetry = (error: Error) =>
     error instanceof AgentsCoreError &&
     error.retryAfterMs !== undefined &&
-    error.retryAfterMs <= options.retryAfterMaxMs;
+    error.retryAfterMs < endsAt - performance.now();
   const backoff = new DelegateBackoff<IRetryBackoffContext<unknown>>(({ attempt, result }) => {
     const told = 'error' in result && result.error instanceof AgentsCoreError ? result.error.retryAfterMs : 0;
     return (told ?? 0) + options.backoffMs * 2 ** (attempt - 1) * (0.5 + Math.random() / 2);
@@ -90,10 +90,10 @@ function createBreaker({ breakerFailures, breakerOpenMs, log }: Resilience) {
 export function withResilience(attempt: Attempt, options: Resilience): AgentsCore['invoke'] {
   // Aggressive: the caller is released at once, also from a backoff or a connect that cannot be interrupted.
   const deadline = timeout(options.totalTimeoutMs, TimeoutStrategy.Aggressive);
-  const retrying = createRetry(options);
   const breaker = createBreaker(options);
 
   return async function invoke(call, { signal: caller, onDelta, onRestart }) {
+    const retrying = createRetry(options, performance.now() + options.totalTimeoutMs);
     let streamed = false;
 
     async function tryOnce(signal: AbortSignal) {
