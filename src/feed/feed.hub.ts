@@ -96,15 +96,22 @@ export function createFeedHub({
       room_id !== null && roomIds.has(room_id);
 
   /**
-   * To everybody the same, but for those who are banned from a room of the batch. Users who are not among the `asked`
-   * came after the batch was read, so that nothing in it is owed to them, and nobody knows their bans.
+   * To everybody in `scopes` the same, once, but for those who are banned from a room of the batch. Users who are not
+   * among the `asked` came after the batch was read, so that nothing in it is owed to them, and nobody knows their bans.
    */
-  const deliverCity = (changes: FeedChange[], asked: Set<string>, bans: Map<string, string[]>) => {
-    const here = subscribed('city');
+  const deliverToAll = (
+    scopes: FeedScope[],
+    changes: FeedChange[],
+    asked: Set<string>,
+    bans: Map<string, string[]>,
+  ) => {
+    if (changes.length === 0) return;
+    const here = [...new Set(scopes.flatMap(subscribed))];
     const groups = groupsOf(bans.size > 0 ? here : [], bans);
     const late = here.filter((socketId) => !asked.has(userOf(socketId) ?? ''));
     const apart = groups.flatMap(({ socketIds }) => socketIds);
-    send(rooms.local.to(CHANNELS.city).except([...apart, ...late]), changes);
+    const channels = scopes.map((scope) => CHANNELS[scope]);
+    send(rooms.local.to(channels).except([...apart, ...late]), changes);
     for (const { roomIds, socketIds } of groups) {
       const isTheirs = inAnyOf(roomIds);
       send(
@@ -135,8 +142,12 @@ export function createFeedHub({
     // From here on in one tick, so that a socket which changes its scopes meanwhile neither misses nor repeats any.
     cursor = next;
     if (changes.length > 0) {
-      deliverCity(changes, everybody, bans);
-      deliverMine(changes, memberships);
+      const events = changes.filter(({ event }) => event);
+      const removals = changes.filter(({ event }) => !event);
+      deliverToAll(['city'], events, everybody, bans);
+      deliverMine(events, memberships);
+      // Whoever has left the room, or was in one that is gone, may still show its events: no membership counts here.
+      deliverToAll(['city', 'mine'], removals, everybody, bans);
     }
     return { found: changes.length > 0, more };
   };

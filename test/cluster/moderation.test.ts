@@ -7,6 +7,7 @@ import { startRedis } from '../../dev/services/redis.ts';
 import type { Service } from '../../dev/services/programs.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
+import type { TestSocket } from '../support/sockets.ts';
 import { until } from '../support/until.ts';
 
 /** The contract's own deadline for live sockets, with a margin for a busy machine. */
@@ -125,5 +126,26 @@ describe.each(['up', 'away'])('with Redis %s', (state) => {
     );
     expect((await there.ack('room.message.send', { room_id, body: 'x' })).error.code).toBe('not_found');
     for (const socket of all) socket.close();
+  });
+
+  it('a deleted room disappears from every live feed, also from those of its members', async () => {
+    const { room_id, admin, here, there, witness, path } = await scene();
+    const all = [here, there, witness];
+    for (const member of [here, there]) await member.call('feed.subscribe', { scope: 'mine' });
+    await witness.call('feed.subscribe', { scope: 'city' });
+    for (const body of ['one', 'two', 'three']) await here.call('room.message.send', { room_id, body });
+    const shown = (socket: TestSocket): string[] =>
+      socket
+        .of('feed.events')
+        .flatMap(({ events }) => events)
+        .filter((event) => event.room_id === room_id && event.kind === 'room_message')
+        .map(({ id }) => id);
+    await until(() => all.every((socket) => shown(socket).length === 3), 'three events for each');
+    expect((await admin('DELETE', path)).status).toBe(200);
+    for (const socket of all) {
+      const removed = () => socket.of('feed.removed').flatMap(({ ids }) => ids);
+      await until(() => shown(socket).every((id) => removed().includes(id)), 'all three are gone');
+      socket.close();
+    }
   });
 });

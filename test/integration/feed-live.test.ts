@@ -278,7 +278,7 @@ describe('the live feed of the city', () => {
 });
 
 describe('subscriptions', () => {
-  it('to my own feed bring the rooms of the member, as they are at the time, and their removals', async () => {
+  it('to my own feed bring the rooms of the member, as they are at the time, and every removal', async () => {
     const node = await startNode();
     const ada = await node.subscriber('u_ada-mine', 'mine');
     const bob = await node.subscriber('u_bob-mine', 'mine');
@@ -296,9 +296,27 @@ describe('subscriptions', () => {
     await until(() => [ada, bob, all].every((socket) => removals(socket).length > 0), 'the removals');
     expect(received(ada)).toEqual([inA.event_id, last]);
     expect(received(bob)).toEqual([inB.event_id, last]);
-    expect(removals(ada)).toEqual([inA.event_id]);
+    expect(removals(ada)).toEqual([inA.event_id, inB.event_id]);
     expect(removals(bob)).toEqual([inA.event_id, inB.event_id]);
     expect(removals(all)).toEqual([inA.event_id, inB.event_id]);
+  });
+
+  it('to my own feed bring what is removed from a room that the user has left, unless it bans them', async () => {
+    const node = await startNode();
+    const ann = await node.subscriber('u_ann', 'mine');
+    const ben = await node.subscriber('u_ben', 'mine', 'city');
+    const rooms = [A, B, 'room_city_energy'];
+    await db('city_room_members').insert(rooms.map((room_id) => ({ room_id, user_id: 'u_ann' })));
+    const shown = [await send(db, A), await send(db, B)];
+    await barrier([node], [ann, ben]);
+    await db('city_room_members').where({ user_id: 'u_ann' }).whereIn('room_id', [A, B]).delete();
+    await db('city_room_restrictions').insert({ room_id: B, user_id: 'u_ann', kind: 'ban' });
+    for (const one of shown) await remove(one);
+    node.hub.nudge();
+    await until(() => removals(ben).length === 2, 'both removals');
+    await barrier([node], [ann, ben], 'room_city_energy');
+    expect(removals(ann)).toEqual([shown[0]!.event_id]);
+    expect(removals(ben)).toEqual(shown.map(({ event_id }) => event_id));
   });
 
   it('to both scopes bring each event once; ending one leaves the other', async () => {
