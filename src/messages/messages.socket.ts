@@ -15,9 +15,10 @@ interface MessageEventDeps {
 }
 
 export function attachMessages({ gateway, messages, typing, subscriptions }: MessageEventDeps): void {
-  gateway.on('room.message.send', { limit: 'send' }, async ({ caller, payload: { room_id, ...message } }) => {
+  gateway.on('room.message.send', { limit: 'send' }, async ({ socket, caller, payload }) => {
+    const { room_id, ...message } = payload;
     const sent = await messages.send(caller, room_id, message);
-    typing.set(room_id, caller.id, false);
+    typing.set(socket, room_id, false);
     return sent;
   });
 
@@ -29,10 +30,10 @@ export function attachMessages({ gateway, messages, typing, subscriptions }: Mes
     message: await messages.remove(caller, payload.room_id, payload.message_id),
   }));
 
-  gateway.on('room.typing', { limit: 'typing', dropOverLimit: true }, ({ socket, caller, payload }) => {
+  gateway.on('room.typing', { limit: 'typing', dropOverLimit: true }, ({ socket, payload }) => {
     if (!subscriptions.has(socket, payload.room_id)) {
       throw new AppError('forbidden', 'Join the room before typing in it.');
     }
-    typing.set(payload.room_id, caller.id, payload.typing);
+    typing.set(socket, payload.room_id, payload.typing);
   });
 }

@@ -36,6 +36,16 @@ const send = async (socket: TestSocket, room_id: string, body = 'hello') => {
   const data = await socket.call('room.message.send', { room_id, body });
   return expectShape(ROOMS_CLIENT_EVENTS['room.message.send'].data, data).message;
 };
+/** Sends the user of a socket out of a room on the other node; resolves when the socket was told. */
+const moderate = async (socket: TestSocket, room_id: string, action: 'kick' | 'ban') => {
+  const moderator = await city.rest('u_mod', 1, { roles: ['moderator'] });
+  const { status } = await moderator('POST', `/city/rooms/${room_id}/moderation`, {
+    action,
+    user_id: 'u_alice',
+  });
+  expect(status).toBe(200);
+  await socket.next('room.closed');
+};
 const refusal = async (socket: TestSocket, event: string, payload: unknown) => {
   const { ok, error } = await socket.ack(event, payload);
   expect(ok).toBe(false);
@@ -303,6 +313,44 @@ describe('what a room hears', () => {
     await until(() => typists() === '', 'Alice is forgotten');
     const { code } = await refusal(await come('u_stranger'), 'room.typing', { room_id, typing: true });
     expect(code).toBe('forbidden');
+  });
+
+  it.each<[string, (alice: TestSocket, room_id: string, watcher: TestSocket) => Promise<unknown>]>([
+    ['leaves', (alice, room_id) => alice.call('room.leave', { room_id })],
+    [
+      'disconnects',
+      (alice, _room_id, watcher) => {
+        alice.close();
+        return watcher.next('room.leave');
+      },
+    ],
+    ['is kicked', (alice, room_id) => moderate(alice, room_id, 'kick')],
+    ['is banned', (alice, room_id) => moderate(alice, room_id, 'ban')],
+  ])('who %s types no more, on any node', async (_how, goAway) => {
+    const room_id = await newRoom();
+    const [watcher, alice, bob] = [await come('u_watcher', 1), await come('u_alice'), await come('u_bob')];
+    for (const socket of [watcher, alice, bob]) await join(socket, room_id);
+    const told = () => watcher.of('room.typing').map(({ user_ids }) => user_ids.join());
+    await alice.call('room.typing', { room_id, typing: true });
+    await until(() => told().length > 0, 'Alice types');
+    await goAway(alice, room_id, watcher);
+    await bob.call('room.typing', { room_id, typing: true });
+    await until(() => told().some((users) => users.includes('u_bob')), 'Bob types');
+    expect(told()).toEqual(['u_alice', '', 'u_bob']);
+  });
+
+  it('who types on two connections types until both have stopped', async () => {
+    const room_id = await newRoom();
+    const [watcher, bob] = [await come('u_watcher', 1), await come('u_bob')];
+    const [phone, laptop] = [await come('u_alice'), await come('u_alice')];
+    for (const socket of [watcher, bob, phone, laptop]) await join(socket, room_id);
+    for (const socket of [phone, laptop]) await socket.call('room.typing', { room_id, typing: true });
+    await laptop.call('room.typing', { room_id, typing: false });
+    await bob.call('room.typing', { room_id, typing: true });
+    await phone.call('room.leave', { room_id });
+    const told = () => watcher.of('room.typing').map(({ user_ids }) => user_ids.join());
+    await until(() => told().at(-1) === 'u_bob', 'Bob alone types');
+    expect(told()).toEqual(['u_alice', 'u_alice,u_bob', 'u_bob']);
   });
 });
 
