@@ -46,8 +46,8 @@ import { createDb } from './platform/db.ts';
 import type { Db } from './platform/db.ts';
 import { docRoutes, serveDocs } from './platform/docs.ts';
 import { drainSockets } from './platform/drain.ts';
-import { isShutOut, isTemporary } from './platform/errors.ts';
-import { createGateway } from './platform/gateway.ts';
+import { AppError, isShutOut, isTemporary } from './platform/errors.ts';
+import { createGateway, handshakeRefusal } from './platform/gateway.ts';
 import { createHealth, healthRoutes } from './platform/health.ts';
 import { createHttpApp, createRoutes, endWithProblems } from './platform/http.ts';
 import { createHttpServer } from './platform/http-server.ts';
@@ -283,7 +283,8 @@ export function createApp(config: Config, log: Logger) {
     attachTokenRefresh(presenceEvents, socketAuth);
 
     // Nothing is served in the default namespace, and nobody is kept there.
-    io.server.use((_socket, next) => next(new Error('Connect to /rooms or /presence.')));
+    const elsewhere = new AppError('not_found', 'Connect to /rooms or /presence.');
+    io.server.use((_socket, next) => next(handshakeRefusal(elsewhere)));
     io.rooms.use((socket, next) => void socketAuth.handshake(socket, next));
     io.presence.use((socket, next) => void socketAuth.handshake(socket, next));
     io.rooms.on('connection', (socket) => {

@@ -3,7 +3,7 @@ import { AppError, toAppError } from '../platform/errors.ts';
 import type { Admission } from '../platform/admission.ts';
 import type { ClientEvents, PRESENCE_CLIENT_EVENTS } from '../contract/events.ts';
 import type { Erasures } from '../me/erasures.ts';
-import { ackError } from '../platform/gateway.ts';
+import { handshakeRefusal } from '../platform/gateway.ts';
 import type { Gateway } from '../platform/gateway.ts';
 import type { AnySocket } from '../platform/io.ts';
 import type { Users } from '../users/users.service.ts';
@@ -67,8 +67,7 @@ export function createSocketAuth({ tokens, users, logouts, erasures, admission }
         users.remember(caller);
         next();
       } catch (error) {
-        const problem = toAppError(error);
-        next(Object.assign(new Error(problem.message), { data: ackError(problem) }));
+        next(handshakeRefusal(toAppError(error)));
       }
     },
 

@@ -57,6 +57,11 @@ export function ackError(error: AppError): AckError {
   };
 }
 
+/** What a namespace's middleware refuses a handshake with: the client finds the negative acknowledgement in `data`. */
+export function handshakeRefusal(problem: AppError): Error {
+  return Object.assign(new Error(problem.message), { data: ackError(problem) });
+}
+
 /** The gateway of one namespace, whose client events `events` describes. */
 export function createGateway<S extends AnySocket, E extends Events>(
   events: E,

@@ -102,7 +102,7 @@ export const BROKEN_BUILDS: BrokenBuild[] = [
       },
       {
         file: 'src/second-me/leases.js',
-        find: 'held.get(claim)?.()',
+        find: 'held.get(claim)?.onLost()',
         replace: 'void 0',
       },
     ],

@@ -121,6 +121,10 @@ describe('a token signed with the secret', () => {
   });
 });
 
+it('the default namespace refuses with a code', async () => {
+  await expect(connect(`${city.url()}/`, good(RIGHT))).rejects.toMatchObject({ data: { code: 'not_found' } });
+});
+
 describe('names and roles', () => {
   const usernameOf = async (name: unknown, sub: string) => {
     const rest = createRest(city.url(), good({ ...RIGHT, sub, name }));
