@@ -358,7 +358,7 @@ export function createApp(config: Config, log: Logger) {
     lifecycle.add('subscriptions', () => subscriptions.stop());
     hub.start();
     lifecycle.add('feed hub', () => hub.stop());
-    missedEnds.start();
+    await missedEnds.start();
     lifecycle.add('missed ends', () => missedEnds.stop());
     roomLog.start();
     inspect.start();

@@ -14,7 +14,7 @@ import { startLoop } from '../platform/loop.ts';
 import type { RedisLinks } from '../platform/redis.ts';
 import { tellEnd } from './second-me.news.ts';
 import type { SecondMeNews } from './second-me.news.ts';
-import { findEnds, findOpenOrNewer } from './second-me.repo.ts';
+import { findEnds, findOpenOrNewer, readTime } from './second-me.repo.ts';
 
 /** How long an invocation may be under way from the clock of its node to where others see it, milliseconds. */
 const UNSEEN_MS = 10_000;
@@ -34,8 +34,13 @@ const idsSince = (time: number) => `sminv_${encodeTime(time, 10)}`;
 
 export function createMissedEnds({ db, rooms, redis, news, log, pollMs = 2_000 }: MissedEndsDeps) {
   const bornAt = Date.now();
-  /** Ids greater than this may be of invocations that were made since the last look. */
+  /**
+   * Ids greater than this may be of invocations that were made since the last look. It never goes back, whatever this
+   * node's clock does: what was heard of below it is forgotten.
+   */
   let since = idsSince(bornAt);
+  /** What ended before, by the clock of the database, is no business of this node, whatever the clock of its id said. */
+  let begin = '';
   /** Unfinished at the last look. */
   let open = new Set<string>();
   /** Finished at the last look, and not heard of. */
@@ -63,18 +68,19 @@ export function createMissedEnds({ db, rooms, redis, news, log, pollMs = 2_000 }
     if (redis.isUp()) await redis.commands.ping();
     await tellLate();
     const next = idsSince(Math.max(bornAt, Date.now() - UNSEEN_MS));
-    const found = await findOpenOrNewer(db, since);
+    const found = await findOpenOrNewer(db, since, begin);
     const unfinished = new Set(found.filter(({ finished }) => !finished).map(({ id }) => id));
     const unheard = [...open, ...found.map(({ id }) => id)].filter((id) => !heard.has(id));
     late = new Set(unheard.filter((id) => !unfinished.has(id)));
     open = new Set(unheard.filter((id) => unfinished.has(id)));
-    since = next;
+    if (next > since) since = next;
     for (const id of heard) if (id < since) heard.delete(id);
   };
 
   let stop = async () => {};
   return {
-    start(): void {
+    async start(): Promise<void> {
+      begin = await readTime(db);
       stop = startLoop(pollMs, look, log, 'ends of invocations are not looked for');
     },
     stop: () => stop(),

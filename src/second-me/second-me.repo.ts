@@ -128,14 +128,27 @@ export function findEnds(
   );
 }
 
-/** Every invocation that has not finished, and of the finished those whose id is greater than `id`. */
-export function findOpenOrNewer(db: Db, id: string): Promise<{ id: string; finished: boolean }[]> {
+/** The time by the clock of the database. */
+export async function readTime(db: Db): Promise<string> {
+  const [row] = await rows<{ now: string }>(db, 'select now()::text now');
+  return row!.now;
+}
+
+/**
+ * Every invocation that has not finished, and of the finished those whose id is greater than `id`, unless they finished
+ * before `begin`, a time of the database.
+ */
+export function findOpenOrNewer(
+  db: Db,
+  id: string,
+  begin: string,
+): Promise<{ id: string; finished: boolean }[]> {
   return rows(
     db,
     `select id, false finished from secondme_invocations where status in ('queued', 'running')
      union all
-     select id, true from secondme_invocations where id > ? and finished_at is not null`,
-    [id],
+     select id, true from secondme_invocations where id > ? and finished_at >= ?`,
+    [id, begin],
   );
 }
 

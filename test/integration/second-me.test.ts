@@ -201,7 +201,7 @@ async function startNode(options: NodeOptions = {}) {
   const deps = { db, rooms: io.rooms, news, enqueue, newId, log, metrics, agentId };
   const secondMe = createSecondMe({ ...deps, waitMs, pollMs: 100 });
   const missedEnds = createMissedEnds({ ...deps, redis, pollMs: missedMs });
-  missedEnds.start();
+  await missedEnds.start();
 
   const edge = { log, metrics, limits: UNLIMITED, authorise: async () => {} };
   const gateway = createGateway<RoomsSocket, typeof ROOMS_CLIENT_EVENTS>(ROOMS_CLIENT_EVENTS, edge);
@@ -838,6 +838,23 @@ describe('when the news of an end is lost', () => {
     await finishInvocation(db, claim, { ...outcome, error: null }, newId('smmsg'));
     expect(await socket.next('secondme.reply')).toEqual({ invocation_id: id, ...outcome });
     expect(socket.events.map(({ name }) => name)).toEqual(['secondme.status', 'secondme.reply']);
+  });
+
+  test('before a node has started: it is not told again, also when its id has the time of a clock that is ahead', async () => {
+    const nothing = { tokens_used: null, latency_ms: 1, fallback: false, error: null };
+    const end = async (reply: string) => {
+      const id = await storeSilently(ALICE, reply);
+      const claim = (await claimFor(id, 60_000))!;
+      await finishInvocation(db, claim, { status: 'succeeded', reply, ...nothing }, newId('smmsg'));
+      return id;
+    };
+    const old = await end('told long ago');
+    await db.raw('update secondme_invocations set id = ? where id = ?', [`sminv_7${'Z'.repeat(25)}`, old]);
+    const api = await startNode({ works: false, missedMs: 100 });
+    const socket = await api.socket(ALICE);
+    await end('not told');
+    await socket.next('secondme.reply', ({ reply }) => reply === 'not told');
+    expect(socket.of('secondme.reply')).toHaveLength(1);
   });
 });
 
