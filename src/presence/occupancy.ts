@@ -24,6 +24,7 @@ interface OccupancyDeps {
   log: Logger;
 }
 
+export type { Move };
 export type Occupancy = ReturnType<typeof createOccupancy>;
 
 const keyOf = ({ roomId, userId, socketId }: Opening) => `${roomId} ${userId} ${socketId}`;

@@ -6,8 +6,7 @@ import { onNews, roomChannel } from '../platform/io.ts';
 import type { RoomsNamespace } from '../platform/io.ts';
 import type { Logger } from '../platform/logger.ts';
 import { startLoop } from '../platform/loop.ts';
-import type { Occupancy } from '../presence/occupancy.ts';
-import type { Move } from '../presence/presence.store.ts';
+import type { Move, Occupancy } from '../presence/occupancy.ts';
 import type { Users } from '../users/users.service.ts';
 
 /** Above this many users online a room hears counts only. */

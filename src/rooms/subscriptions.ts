@@ -8,9 +8,8 @@ import type { PresenceNamespace, RoomsNamespace, RoomsSocket } from '../platform
 import type { Logger } from '../platform/logger.ts';
 import { startLoop } from '../platform/loop.ts';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Occupancy } from '../presence/occupancy.ts';
+import type { Move, Occupancy } from '../presence/occupancy.ts';
 import { roomAudience } from '../presence/presence.audience.ts';
-import type { Move } from '../presence/presence.store.ts';
 import type { RoomLog } from '../room-log/room-log.ts';
 import type { RoomNotices } from './room-notices.ts';
 import type { Membership, Stranger } from './rooms.repo.ts';
