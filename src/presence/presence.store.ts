@@ -12,6 +12,13 @@ export interface Transition {
   left?: string[];
 }
 
+/** How a user stands, with the rooms that they have open and, offline, have just left. */
+export interface Standing {
+  presence: UserPresence;
+  rooms: string[];
+  left: string[];
+}
+
 /** Transitions of one epoch; a new epoch begins when Redis was emptied. */
 export interface News {
   epoch: string;
@@ -160,19 +167,16 @@ export async function position(redis: {
 }
 
 /**
- * Presence of `userIds`, in their order, and the rooms that they have open or, offline, have just left; offline and
+ * Presence of `userIds`, in their order, with the rooms that they have open and, offline, have just left; offline and
  * null for somebody unknown.
  */
-export async function statuses(
-  scripts: ScriptCalls,
-  userIds: string[],
-): Promise<{ presence: UserPresence; rooms: string[] }[]> {
-  const found: { presence: UserPresence; rooms: string[] }[] = [];
+export async function statuses(scripts: ScriptCalls, userIds: string[]): Promise<Standing[]> {
+  const found: Standing[] = [];
   for (let from = 0; from < userIds.length; from += BATCH) {
     const batch = userIds.slice(from, from + BATCH);
     for (const [i, [status, seen, rooms, left]] of (await scripts.cityStatuses(...batch)).entries()) {
       const last_seen = seen === null ? null : time(seen);
-      found.push({ presence: { user_id: batch[i]!, status, last_seen }, rooms: [...rooms, ...left] });
+      found.push({ presence: { user_id: batch[i]!, status, last_seen }, rooms, left });
     }
   }
   return found;

@@ -7,7 +7,7 @@
  */
 import type { PresenceStatus, UserPresence } from '../contract/presence.ts';
 import type { Logger } from '../platform/logger.ts';
-import type { News, Snapshot, Transition } from './presence.store.ts';
+import type { News, Snapshot, Standing, Transition } from './presence.store.ts';
 
 /** Milliseconds. */
 const GAP_MS = 200;
@@ -27,8 +27,8 @@ export interface Change {
 interface ViewDeps {
   log: Logger;
   readSnapshot(): Promise<Snapshot>;
-  /** Presence of users, in their order, with the rooms that they have open or, offline, have just left. */
-  readStatuses(userIds: string[]): Promise<{ presence: UserPresence; rooms: string[] }[]>;
+  /** How users stand, in their order. */
+  readStatuses(userIds: string[]): Promise<Standing[]>;
   /** Called for every change of status, in the order of the log, with the rooms that the user has open. */
   onChange(presence: UserPresence, rooms: string[]): void;
   /** Called when something waits to be announced. */
@@ -57,7 +57,7 @@ export function createView({ log, readSnapshot, readStatuses, onChange, onDirty,
 
   const statusOf = (userId: string): PresenceStatus => here.get(userId)?.status ?? 'offline';
 
-  const apply = (presence: UserPresence, rooms: string[]) => {
+  const apply = (presence: UserPresence, rooms: string[] = [], left: string[] = []) => {
     const { user_id, status } = presence;
     const before = statusOf(user_id);
     if (before === 'online') online--;
@@ -66,7 +66,8 @@ export function createView({ log, readSnapshot, readStatuses, onChange, onDirty,
     else here.set(user_id, presence);
     if (before === status) return;
     onChange(presence, rooms);
-    dirty.set(user_id, { before: dirty.get(user_id)?.before ?? before, presence, rooms });
+    const told = [...rooms, ...left];
+    dirty.set(user_id, { before: dirty.get(user_id)?.before ?? before, presence, rooms: told });
     onDirty();
   };
 
@@ -75,7 +76,7 @@ export function createView({ log, readSnapshot, readStatuses, onChange, onDirty,
       const next = early.get(version + 1);
       if (!next) break;
       early.delete(++version);
-      apply(next.presence, [...next.rooms, ...(next.left ?? [])]);
+      apply(next.presence, next.rooms, next.left);
     }
   };
 
@@ -90,10 +91,11 @@ export function createView({ log, readSnapshot, readStatuses, onChange, onDirty,
       const details = ids.length > 0 ? await readStatuses(ids) : [];
       const detail = new Map(details.map((each) => [each.presence.user_id, each]));
       for (const user_id of gone) {
-        const last_seen = detail.get(user_id)?.presence.last_seen ?? here.get(user_id)?.last_seen ?? null;
-        apply({ user_id, status: 'offline', last_seen }, detail.get(user_id)?.rooms ?? []);
+        const standing = detail.get(user_id);
+        const last_seen = standing?.presence.last_seen ?? here.get(user_id)?.last_seen ?? null;
+        apply({ user_id, status: 'offline', last_seen }, standing?.rooms, standing?.left);
       }
-      for (const presence of snapshot.users) apply(presence, detail.get(presence.user_id)?.rooms ?? []);
+      for (const presence of snapshot.users) apply(presence, detail.get(presence.user_id)?.rooms);
       ({ epoch, version } = snapshot);
       provisional = snapshot.calm;
       early.clear();

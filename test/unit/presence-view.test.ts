@@ -46,7 +46,7 @@ beforeEach(async () => {
   inRedis = snapshot(10, [presence('u_a', 'online'), presence('u_b', 'away')]);
   changes = [];
   view = createView({
-    onChange: ({ user_id, status }) => void changes.push(`${user_id} ${status}`),
+    onChange: ({ user_id, status }, open) => void changes.push([user_id, status, ...open].join(' ')),
     log: createLogger('silent'),
     async readSnapshot() {
       reads++;
@@ -54,7 +54,8 @@ beforeEach(async () => {
       await gate;
       return read;
     },
-    readStatuses: async (ids) => ids.map((id) => ({ presence: presence(id, 'offline'), rooms: [] })),
+    readStatuses: async (ids) =>
+      ids.map((id) => ({ presence: presence(id, 'offline'), rooms: [], left: [] })),
     onDirty() {},
     onReload() {},
   });
@@ -74,6 +75,12 @@ describe('the order of the log', () => {
     expect(view.counts()).toEqual({ online: 2, away: 1 });
     expect(changes).toEqual(['u_c online', 'u_c offline', 'u_d online']);
     view.stop();
+  });
+
+  it('announces somebody gone to those who watch a room just left, and as a change in open rooms alone', () => {
+    news({ ...transition(11, 'u_a', 'offline'), rooms: ['r_open'], left: ['r_left'] });
+    expect(changes).toEqual(['u_a offline r_open']);
+    expect(view.take(0)).toMatchObject([{ rooms: ['r_open', 'r_left'] }]);
   });
 
   it('reads the snapshot when a version stays away, and takes over the differences only', async () => {
