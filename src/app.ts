@@ -84,8 +84,8 @@ import { attachRooms } from './rooms/rooms.socket.ts';
 import { createSubscriptions } from './rooms/subscriptions.ts';
 import { deadInvocationRoutes } from './second-me/dead.routes.ts';
 import { createDeadInvocations } from './second-me/dead.service.ts';
-import { createForgetSecondMe, secondMeSections } from './second-me/personal.ts';
 import { createMissedEnds } from './second-me/missed-ends.ts';
+import { createForgetSecondMe, secondMeSections } from './second-me/personal.ts';
 import { createSecondMeJob } from './second-me/second-me.job.ts';
 import { createSecondMeNews } from './second-me/second-me.news.ts';
 import { secondMeRoutes } from './second-me/second-me.routes.ts';
@@ -330,9 +330,9 @@ export function createApp(config: Config, log: Logger) {
       events: { '/rooms': roomEvents.names(), '/presence': presenceEvents.names() },
     });
 
-    presence.onTransition((one, roomIds) => {
+    presence.onTransition((transition, roomIds) => {
       notices
-        .presence(one, roomIds)
+        .presence(transition, roomIds)
         .catch((error: unknown) => log.warn({ err: error }, 'rooms were not told'));
     });
     occupancy.onMove((move) => {

@@ -75,6 +75,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
   /** How often Redis missed something of this node's, and how much of that was made good. */
   let missed = 0;
   let madeGood = 0;
+  const isBehind = () => missed > madeGood;
   /** Redis was emptied, and does not know any more who was in a room before. */
   let emptied = false;
 
@@ -97,7 +98,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
 
   /** Redis misses people of this node until they are registered again. */
   const atLeastHere = (roomId: string, count: number) =>
-    missed > madeGood ? Math.max(count, local.usersOf(roomId).size) : count;
+    isBehind() ? Math.max(count, local.usersOf(roomId).size) : count;
 
   const shut = async (opening: Opening) => {
     const { roomId, userId, socketId } = opening;
@@ -142,7 +143,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       await shutLate(opening);
       unclosed.delete(key);
     }
-    if (missed === madeGood) return;
+    if (!isBehind()) return;
     const upTo = missed;
     await registerAll();
     madeGood = upTo;
@@ -208,7 +209,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
     async members(roomId: string, limit: number): Promise<string[]> {
       try {
         const found = (await redis.commands.hrandfield(`city:open:room:${roomId}`, limit)) as string[];
-        const here = missed > madeGood ? local.usersOf(roomId).keys() : [];
+        const here = isBehind() ? local.usersOf(roomId).keys() : [];
         return [...new Set([...found, ...here])].slice(0, limit).sort();
       } catch (error) {
         return ifAway(error, () => [...local.usersOf(roomId).keys()].slice(0, limit).sort());

@@ -36,7 +36,9 @@ export type RoomNotices = ReturnType<typeof createRoomNotices>;
  * what is older than what it has told.
  */
 export function createRoomNotices({ namespace, occupancy, users, log }: NoticeDeps) {
+  /** The count that a big room was told last. */
   const told = new Map<string, number>();
+  /** What was told last: of a user in a room, and of a room. */
   const lastMoves = new LRUCache<string, Pick<Move, 'kind' | 'at'>>({
     max: REMEMBERED_MAX,
     ttl: REMEMBERED_MS,
@@ -63,7 +65,7 @@ export function createRoomNotices({ namespace, occupancy, users, log }: NoticeDe
     namespace.local.to(roomChannel(room_id)).except(except).emit(`room.${kind}`, notice);
   };
 
-  /** Tells every room's subscribers on their nodes how many it has, each at most once in 3 s. */
+  /** Every node tells its own subscribers, so that each hears a big room's count at most once in 3 s. */
   const tellCounts = async () => {
     const rooms = [...namespace.adapter.rooms.keys()].filter((channel) => channel.startsWith('room:'));
     const counts = await occupancy.counts(rooms.map((channel) => channel.slice('room:'.length)));

@@ -106,13 +106,13 @@ export function createSubscriptions(deps: SubscriptionDeps) {
       }
     }
     await Promise.all(
-      found.map(async (socket) => {
-        await inTurn(key(socket, room_id), async () => {
+      found.map((socket) =>
+        inTurn(key(socket, room_id), async () => {
           if (!open.get(socket.id)?.has(room_id) || (await belongs(socket, room_id))) return;
           await closeNow(socket, room_id);
           socket.emit('room.closed', { room_id, reason });
-        });
-      }),
+        }),
+      ),
     );
   };
 
