@@ -58,12 +58,20 @@ export async function findPlace(db: Db, eventId: string): Promise<number | undef
   return found?.n;
 }
 
+/** Whether events of `kind` are messages. */
+export const areMessages = (kind: FeedKind): boolean => kind === 'room_message' || kind === 'agent_reply';
+
+/** The part of the feed that is no messages: small, so that it is looked through without going through all of those. */
+export const BESIDE_MESSAGES = `
+  (select *, null::timestamptz removed_at from city_events where n >= (select n from city_feed_start))`;
+
 /** A page of the whole city's feed without what happened in the rooms `without`, newest first. */
 export function listCity(
   db: Db,
   { limit, offset, before, kind }: FeedPage,
   without: string[],
 ): Promise<FeedEvent[]> {
+  const feed = kind === undefined || areMessages(kind) ? 'city_feed_events' : BESIDE_MESSAGES;
   const where = ['e.removed_at is null'];
   if (kind !== undefined) where.push('e.kind = :kind');
   if (before !== undefined) where.push('e.n < :before');
@@ -73,9 +81,9 @@ export function listCity(
     db,
     `select ${FEED_EVENT}
      from (
-       select e.n from city_feed_events e where ${where.join(' and ')} order by e.n desc limit :limit offset :offset
+       select e.n from ${feed} e where ${where.join(' and ')} order by e.n desc limit :limit offset :offset
      ) page
-     join city_feed_events e using (n)
+     join ${feed} e using (n)
      order by n desc`,
     {
       limit,

@@ -13,7 +13,7 @@
 import type { FeedEvent } from '../contract/feed.ts';
 import type { Db } from '../platform/db.ts';
 import { rows } from '../platform/db.ts';
-import { FEED_EVENT } from './feed.repo.ts';
+import { areMessages, BESIDE_MESSAGES, FEED_EVENT } from './feed.repo.ts';
 import type { FeedPage } from './feed.repo.ts';
 
 /**
@@ -22,6 +22,16 @@ import type { FeedPage } from './feed.repo.ts';
  */
 export function listMine(db: Db, userId: string, page: FeedPage): Promise<FeedEvent[]> {
   const { limit, offset, before = Number.MAX_SAFE_INTEGER, kind } = page;
+  if (kind !== undefined && !areMessages(kind)) {
+    return rows<FeedEvent>(
+      db,
+      `select ${FEED_EVENT} from ${BESIDE_MESSAGES} e
+       where e.kind = :kind and e.n < :before and e.room_id in (
+         select room_id from city_room_members join city_room_heads using (room_id) where user_id = :user)
+       order by e.n desc limit :limit offset :offset`,
+      { user: userId, before, kind, limit, offset },
+    );
+  }
   const ofKind = kind === undefined ? '' : 'and e.kind = :kind';
   // The newest events of room m between two places and above a seq. Its log is in the order of both, so that the seqs
   // at the places bound what is read of it: the lower one by the number of rows, since for a range of unknown seqs a

@@ -4,8 +4,9 @@ import type { Caller } from '../../src/auth/caller.ts';
 import { FeedEvent } from '../../src/contract/feed.ts';
 import type { ListFeed } from '../../src/contract/feed.ts';
 import { createFeedJob } from '../../src/feed/feed.job.ts';
-import { insertRoomCreated } from '../../src/feed/feed.repo.ts';
+import { insertRoomCreated, listCity } from '../../src/feed/feed.repo.ts';
 import { createFeed } from '../../src/feed/feed.service.ts';
+import { listMine } from '../../src/feed/timelines.repo.ts';
 import type { Enqueue } from '../../src/jobs.ts';
 import { createDb, rows } from '../../src/platform/db.ts';
 import type { Db } from '../../src/platform/db.ts';
@@ -131,6 +132,24 @@ describe('the feed of the city', () => {
       errors: [{ path: 'before', message: expect.any(String) }],
     });
   });
+
+  it('goes through no messages for what is none', async () => {
+    const room = await createRoom('none');
+    await send(room);
+    await join(room, 'u_none');
+    const page = { limit: 5, offset: 0, before: undefined, kind: 'room_created' } as const;
+    await db.transaction(async (trx) => {
+      const looks = () =>
+        rows(
+          trx,
+          `select seq_scan + idx_scan n from pg_stat_xact_user_tables where relname = 'city_room_messages'`,
+        );
+      const before = await looks();
+      const found = [await listCity(trx, page, []), await listMine(trx, 'u_none', page)];
+      for (const [newest] of found) expect(newest).toMatchObject({ kind: 'room_created', room_id: room });
+      expect(await looks()).toEqual(before);
+    });
+  });
 });
 
 /** The whole feed of `user`, as plain SQL has it. */
@@ -155,8 +174,10 @@ async function expectExact(user: string): Promise<void> {
   }
   expect(walked).toEqual(ids(wanted));
   expect(ids(await list({ ...mine, limit: 5, offset: 11 }, user))).toEqual(ids(wanted).slice(11, 16));
-  const replies = wanted.filter(({ kind }) => kind === 'agent_reply');
-  expect(ids(await list({ ...mine, limit: 5, kind: 'agent_reply' }, user))).toEqual(ids(replies).slice(0, 5));
+  for (const kind of ['agent_reply', 'room_created'] as const) {
+    const some = wanted.filter((event) => event.kind === kind);
+    expect(ids(await list({ ...mine, limit: 5, kind }, user))).toEqual(ids(some).slice(0, 5));
+  }
 }
 
 const timeline = (user: string, room: string) =>
