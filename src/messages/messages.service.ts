@@ -1,6 +1,7 @@
 /** Sending, editing, deleting and reading messages. */
 import type { Caller } from '../auth/caller.ts';
 import { authorise, may } from '../auth/policy.ts';
+import type { Action } from '../auth/policy.ts';
 import { CallerId } from '../contract/primitives.ts';
 import type { ListMessages, Message, MessagePage, SendMessage } from '../contract/messages.ts';
 import type { Db } from '../platform/db.ts';
@@ -31,11 +32,15 @@ const REFUSALS: Partial<Record<Outcome, () => AppError>> = {
   mismatch: () => new AppError('idempotency_mismatch', 'This client_id was first sent with another body.'),
 };
 
-/** The message, or the refusal. What the commit found the caller to be is for the policy to judge. */
-function accepted(caller: Caller, { outcome, message, retry_after_ms }: Omit<Appended, 'ord'>): Message {
+/** The message, or the refusal. What the commit found the caller to be since the edge asked is for the policy to judge. */
+function accepted(
+  caller: Caller,
+  action: Action,
+  { outcome, message, retry_after_ms }: Omit<Appended, 'ord'>,
+): Message {
   const refusal = REFUSALS[outcome];
   if (refusal) throw refusal();
-  if (outcome === 'banned' || outcome === 'muted') authorise(caller, 'message.send', [outcome]);
+  if (outcome === 'banned' || outcome === 'muted') authorise(caller, action, ['author', outcome]);
   if (outcome === 'slowed') {
     const retryAfterMs = retry_after_ms ?? 1_000;
     throw new AppError('rate_limited', 'This room is in slow mode; wait before you write again.', {
@@ -78,20 +83,23 @@ export function createMessages({ db, roomLog, users, newId, filters, moderationL
           unslowed: may(caller, 'message.ignore_slow_mode'),
         },
       });
-      return { message: accepted(caller, appended), duplicate: appended.outcome === 'repeated' };
+      return {
+        message: accepted(caller, 'message.send', appended),
+        duplicate: appended.outcome === 'repeated',
+      };
     },
 
-    /** @throws AppError not_found, invalid, conflict when it is deleted, unavailable */
+    /** @throws AppError not_found, invalid, conflict when it is deleted, forbidden when restricted meanwhile, unavailable */
     async edit(caller: Caller, roomId: string, messageId: string, body: string): Promise<Message> {
       filters.check({ body });
-      const change = { kind: 'edit', room_id: roomId, message_id: messageId, body } as const;
-      return accepted(caller, await roomLog.append({ change }));
+      const change = { kind: 'edit', room_id: roomId, message_id: messageId, body, by: caller.id } as const;
+      return accepted(caller, 'message.edit', await roomLog.append({ change }));
     },
 
     /**
      * Leaves a tombstone; deleting again changes nothing. What a moderator takes from somebody else goes into the
      * moderators' log first.
-     * @throws AppError not_found, unavailable
+     * @throws AppError not_found, forbidden when banned meanwhile, unavailable
      */
     async remove(
       caller: Caller,
@@ -106,8 +114,14 @@ export function createMessages({ db, roomLog, users, newId, filters, moderationL
         const user_id = CallerId.safeParse(sender_id).success ? sender_id : null;
         await moderationLog.record(db, { ...act, moderator_id: caller.id, user_id, request_id: requestId });
       }
-      const change = { kind: 'delete', room_id: roomId, message_id: messageId, body: '' } as const;
-      return accepted(caller, await roomLog.append({ change }));
+      const change = {
+        kind: 'delete',
+        room_id: roomId,
+        message_id: messageId,
+        body: '',
+        by: caller.id,
+      } as const;
+      return accepted(caller, 'message.delete', await roomLog.append({ change }));
     },
 
     /** A page of history or of changes, oldest first. @throws AppError not_found */

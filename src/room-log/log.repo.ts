@@ -31,11 +31,13 @@ export interface Change {
   room_id: string;
   message_id: string;
   body: string;
+  /** Whose it is: a ban, and a mute for an edit, that is committed before it keeps it from being stored. */
+  by?: string;
 }
 
 /**
  * What became of a creation or a change. `repeated`, `mismatch`: the key was used before, with the same or another
- * body. `unchanged`: already so. `gone`: the message is deleted. `banned`, `muted`: the sender is, in that room.
+ * body. `unchanged`: already so. `gone`: the message is deleted. `banned`, `muted`: the sender is, or who changes it, in that room.
  * `slowed`: the sender's last message is too recent for the room's slow mode.
  */
 export type Outcome =
@@ -169,7 +171,7 @@ export async function postBatch(db: Db, creations: Creation[]): Promise<Message[
   );
 }
 
-/** Commits one batch, whatever is in it (migrations 0005, 0010 and 0011); `ord` counts creations first, then changes. */
+/** Commits one batch, whatever is in it (migrations 0005, 0010, 0011 and 0012); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
   const found = await rows<Message & Omit<Appended, 'message'>>(
     db,

@@ -280,6 +280,30 @@ describe('a ban', () => {
     await sql.query('commit');
     expect(await answer).toMatchObject(FORBIDDEN);
   });
+
+  it.each([
+    ['ban', 'PATCH', FORBIDDEN],
+    ['ban', 'DELETE', FORBIDDEN],
+    ['mute', 'PATCH', FORBIDDEN],
+    ['mute', 'DELETE', { status: 200 }],
+  ] as const)('or a mute is seen by a change that waited for it: %s, %s', async (kind, method, answered) => {
+    const { id, path, userId, rest } = await scene();
+    const { body: message } = await rest('POST', `${path}/messages`, { body: 'mine' });
+    await sql.query('begin');
+    await sql.query('select from city_room_heads where room_id = $1 for update', [id]);
+    await sql.query('insert into city_room_restrictions (room_id, user_id, kind) values ($1, $2, $3)', [
+      id,
+      userId,
+      kind,
+    ]);
+    const body = method === 'PATCH' ? { body: 'changed' } : undefined;
+    const answer = rest(method, `${path}/messages/${message.id}`, body);
+    await until(waiting, 'a wait for the lock');
+    await sql.query('commit');
+    expect(await answer).toMatchObject(answered);
+    const { body: page } = await mod('GET', `${path}/messages`);
+    expect(page.messages[0].body).toBe(answered === FORBIDDEN ? 'mine' : '');
+  });
 });
 
 describe('a mute', () => {
