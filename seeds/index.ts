@@ -1,5 +1,6 @@
 /** Demo data of a new city, safe to plant again: five rooms, two welcome messages, the first feed event. */
 import type { Knex } from 'knex';
+import { insertRoom } from '../src/rooms/rooms.repo.ts';
 
 const ROOMS = [
   { slug: 'general', name: 'General', description: 'Головна кімната міста', is_default: true },
@@ -20,14 +21,7 @@ const fixedId = (prefix: string, n: number) => `${prefix}_${'0'.repeat(25)}${n}`
 /** Plants what is missing in one transaction; needs the current schema. */
 export async function seed(db: Knex): Promise<void> {
   await db.transaction(async (trx) => {
-    await trx('city_rooms')
-      .insert(ROOMS.map((room) => ({ id: `room_city_${room.slug}`, ...room })))
-      .onConflict()
-      .ignore();
-    await trx('city_room_heads')
-      .insert(ROOMS.map(({ slug }) => ({ room_id: `room_city_${slug}` })))
-      .onConflict()
-      .ignore();
+    for (const room of ROOMS) await insertRoom(trx, { ...room, created_by: null });
     await trx('city_events')
       .insert({
         id: fixedId('evt_city', 0),
@@ -37,7 +31,7 @@ export async function seed(db: Knex): Promise<void> {
       })
       .onConflict()
       .ignore();
-    await trx.raw('select * from city_append(?::jsonb, ?::jsonb)', [
+    await trx.raw('select * from city_send(?::jsonb, ?::jsonb)', [
       JSON.stringify(
         WELCOMES.map(({ n, room_id, body }) => ({
           ord: n,

@@ -214,7 +214,6 @@ export function createApp(config: Config, log: Logger) {
     const filters = createFilters(config.filters);
     const moderationLog = createModerationLog({ db, newId });
     const rooms = createRooms({ db, users, feed, presence, occupancy, filters, metrics });
-    await rooms.ensureDefaults(config.defaultRooms);
 
     // Appends must not queue behind a storm of reads.
     const writerDb = createDb(config.databaseUrl, log, WRITER_CONNECTIONS);
@@ -256,6 +255,7 @@ export function createApp(config: Config, log: Logger) {
       defaultRooms: config.defaultRooms,
       log,
     });
+    await care.ensureDefaults();
     const moderation = createModeration({ db, moderationLog, subscriptions });
     const reports = createReports({ db, newId, moderationLog });
     const removals = createRemovals({ db, subscriptions, log });

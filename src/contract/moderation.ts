@@ -15,6 +15,8 @@ import {
 } from './primitives.ts';
 
 const REASON_MAX = 500;
+/** Of what ISO 8601 writes with four digits of a year. */
+const LAST_MOMENT = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 export const ModerationAction = z.enum(['mute', 'unmute', 'ban', 'unban', 'kick']);
 export type ModerationAction = z.infer<typeof ModerationAction>;
@@ -29,6 +31,7 @@ export const Moderate = z
       .datetime({ offset: true })
       // What is no time at all has been said to be none.
       .refine((value) => !(new Date(value).getTime() <= Date.now()), 'must lie in the future')
+      .refine((value) => !(new Date(value).getTime() > LAST_MOMENT), 'must lie before the year 10000')
       .nullable()
       .optional(),
   })

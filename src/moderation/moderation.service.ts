@@ -28,15 +28,17 @@ export function createModeration({ db, moderationLog, subscriptions }: Moderatio
     async act(
       caller: Caller,
       roomId: string,
-      { action, user_id, reason, until }: Moderate,
+      { action, user_id, reason, until: given }: Moderate,
       requestId: string,
     ): Promise<ModerationAct> {
+      // Time zones and fractions that ISO 8601 allows and PostgreSQL does not know.
+      const until = given == null ? null : new Date(given).toISOString();
       const act = await db.transaction(async (trx) => {
         if (!(await lockRoom(trx, roomId))) throw noSuchRoom();
         if (action !== 'kick') {
           const restriction = { room_id: roomId, user_id, kind: KINDS[action] };
           if (action === 'ban' || action === 'mute') {
-            await putRestriction(trx, { ...restriction, until: until ?? null });
+            await putRestriction(trx, { ...restriction, until });
           } else {
             await dropRestriction(trx, restriction);
           }
@@ -48,7 +50,7 @@ export function createModeration({ db, moderationLog, subscriptions }: Moderatio
           room_id: roomId,
           user_id,
           reason: reason ?? null,
-          until: until ?? null,
+          until,
           request_id: requestId,
         });
       });

@@ -50,14 +50,14 @@ export async function endRoom(trx: Db, roomId: string): Promise<boolean> {
   return ended.length > 0;
 }
 
-/** A room that is ended and not purged yet; undefined when there is none. */
-export async function findEnded(db: Db): Promise<string | undefined> {
-  const [found] = await rows<{ id: string }>(
+/** Rooms that are ended and not purged yet. */
+export async function listEnded(db: Db): Promise<string[]> {
+  const found = await rows<{ id: string }>(
     db,
     `select r.id from city_rooms r left join city_room_heads h on h.room_id = r.id
-     where h.room_id is null limit 1`,
+     where h.room_id is null limit 1000`,
   );
-  return found?.id;
+  return found.map(({ id }) => id);
 }
 
 /**

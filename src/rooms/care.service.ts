@@ -1,4 +1,4 @@
-/** The care of rooms: changing one, deleting one, and purging what a deleted one leaves behind. */
+/** The care of rooms: making sure of the default ones, changing and deleting one, purging what a deleted one leaves. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Caller } from '../auth/caller.ts';
 import type { Room, UpdateRoom } from '../contract/rooms.ts';
@@ -9,8 +9,8 @@ import type { Db } from '../platform/db.ts';
 import { AppError } from '../platform/errors.ts';
 import type { Logger } from '../platform/logger.ts';
 import { startLoop } from '../platform/loop.ts';
-import { changeRoom, endRoom, findEnded, lockHead, purgeBatch } from './care.repo.ts';
-import { roomIdOf } from './rooms.repo.ts';
+import { changeRoom, endRoom, listEnded, lockHead, purgeBatch } from './care.repo.ts';
+import { insertRoom, markDefault, roomIdOf } from './rooms.repo.ts';
 import { noSuchRoom } from './rooms.service.ts';
 import type { Rooms } from './rooms.service.ts';
 import type { Subscriptions } from './subscriptions.ts';
@@ -50,13 +50,25 @@ export function createRoomCare(deps: RoomCareDeps) {
     }
   };
 
+  /** Each once: of what somebody has locked something stays for the next sweep. */
   const sweep = async () => {
-    for (let roomId = await findEnded(db); roomId !== undefined && !stopping; roomId = await findEnded(db)) {
-      await purge(roomId);
-    }
+    for (const roomId of await listEnded(db)) await purge(roomId);
   };
 
   return {
+    /** Makes sure that the default rooms exist; one that was deleted before is purged first, whole. */
+    async ensureDefaults(): Promise<void> {
+      const ids = defaultRooms.map(roomIdOf);
+      for (const roomId of await listEnded(db)) if (ids.includes(roomId)) await purge(roomId);
+      for (const slug of defaultRooms) {
+        const name = slug.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => {
+          return (dash ? ' ' : '') + letter.toUpperCase();
+        });
+        await insertRoom(db, { slug, name, description: null, is_default: true, created_by: null });
+      }
+      await markDefault(db, ids);
+    },
+
     /** Changes a room. @throws AppError not_found, invalid */
     async update(caller: Caller, roomId: string, change: UpdateRoom, requestId: string): Promise<Room> {
       filters.check({ name: change.name, description: change.description });

@@ -8,7 +8,7 @@ import type { RoomsOfUser, RoomState } from './rooms.repo.ts';
 import { endOfRoom } from './room-texts.ts';
 import type { RoomTexts } from './room-texts.ts';
 
-/** How old the numbers of who is online may be; the contract allows a second. */
+/** How old the numbers of who is online may be. */
 const COUNTS_MS = 400;
 /** Pages that are kept from one read to the next. */
 const PAGES = 100;

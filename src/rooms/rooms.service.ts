@@ -27,7 +27,6 @@ import {
   findStrangers,
   insertMembers,
   insertRoom,
-  markDefault,
   moveReadMark,
   roomIdOf,
   totals,
@@ -211,20 +210,10 @@ export function createRooms({ db, users, feed, presence, occupancy, filters, met
       const mark = await moveReadMark(db, roomId, caller.id, seq);
       if (!mark) throw noSuchRoom();
       const { last_read_seq, last_seq } = mark;
-      return { room_id: roomId, last_read_seq, unread: last_seq - last_read_seq };
+      // The mark may be of a later moment than the head: another connection of the user has just moved it.
+      return { room_id: roomId, last_read_seq, unread: Math.max(0, last_seq - last_read_seq) };
     },
 
     totals: () => totals(db),
-
-    /** Makes sure that the rooms of `slugs` exist and are default ones. */
-    async ensureDefaults(slugs: string[]): Promise<void> {
-      for (const slug of slugs) {
-        const name = slug.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => {
-          return (dash ? ' ' : '') + letter.toUpperCase();
-        });
-        await insertRoom(db, { slug, name, description: null, is_default: true, created_by: null });
-      }
-      await markDefault(db, slugs.map(roomIdOf));
-    },
   };
 }

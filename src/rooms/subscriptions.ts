@@ -145,9 +145,6 @@ export function createSubscriptions(deps: SubscriptionDeps) {
   return {
     has: (socket: RoomsSocket, roomId: string) => open.get(socket.id)?.has(roomId) ?? false,
 
-    /** The rooms that some socket here has open. */
-    rooms: () => new Set([...open.values()].flatMap((roomIds) => [...roomIds])),
-
     /**
      * Makes the caller a member, subscribes the socket and hands out the snapshot; the live log follows in the same
      * tick. Joining again answers a new snapshot.

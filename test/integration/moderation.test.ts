@@ -9,7 +9,9 @@ import { createLogger } from '../../src/platform/logger.ts';
 import { fanOutBatch } from '../../src/feed/timelines.repo.ts';
 import { emptyOldMessages } from '../../src/messages/retention.ts';
 import { appendBatch } from '../../src/room-log/log.repo.ts';
-import { endRoom, findEnded, purgeBatch } from '../../src/rooms/care.repo.ts';
+import { endRoom, listEnded, purgeBatch } from '../../src/rooms/care.repo.ts';
+import { createRoomCare } from '../../src/rooms/care.service.ts';
+import { seed } from '../../seeds/index.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
 import type { createRest } from '../support/rest.ts';
@@ -59,6 +61,16 @@ async function scene() {
     by('POST', `/city/rooms/${id}/moderation`, { action, user_id: userId, ...more });
   return { id, path: `/city/rooms/${id}`, userId, rest, maker, act };
 }
+/** As far as purging goes, which looks for what is left ten times a second. */
+const careOf = (db: Db, defaultRooms: string[]) =>
+  createRoomCare({
+    db,
+    feed: { published() {} },
+    defaultRooms,
+    log: createLogger('silent'),
+    sweepMs: 100,
+  } as unknown as Parameters<typeof createRoomCare>[0]);
+
 type Scene = Awaited<ReturnType<typeof sceneWithMessage>>;
 
 /** The same, in which the citizen has sent a message. */
@@ -215,6 +227,14 @@ describe('a ban', () => {
       ok: true,
     });
     for (const socket of [theirs, control, inside, insidePresence, last]) socket.close();
+  });
+
+  it.each([
+    ['a zone', '2099-01-01T00:00:00+23:59', '2098-12-31T00:01:00.000Z'],
+    ['a fraction', `2099-01-01T00:00:00.${'5'.repeat(200)}Z`, '2099-01-01T00:00:00.555Z'],
+  ])('ends at a time with %s that PostgreSQL would not read', async (_, given, read) => {
+    const { act } = await scene();
+    expect(await act('ban', { until: given })).toMatchObject({ status: 200, body: { until: read } });
   });
 
   it('ends by itself', async () => {
@@ -400,6 +420,7 @@ describe('who may moderate whom', () => {
     [{ action: 'smite', user_id: 'u_x' }, 'action'],
     [{ action: 'ban', user_id: 'u_x', until: new Date(Date.now() - 1000).toISOString() }, 'until'],
     [{ action: 'ban', user_id: 'u_x', until: 'tomorrow' }, 'until'],
+    [{ action: 'ban', user_id: 'u_x', until: '9999-12-31T23:59:59-23:59' }, 'until'],
     [{ action: 'kick', user_id: 'u_x', until: '2999-01-01T00:00:00.000Z' }, 'until'],
     [{ action: 'ban', user_id: 'u_x', reason: 'x'.repeat(501) }, 'reason'],
     [{ action: 'ban', user_id: 'u_x', forever: true }, 'forever'],
@@ -554,7 +575,7 @@ describe('deleting a room', () => {
       expect((await maker('POST', '/city/rooms', { name: 'Too soon', slug })).body.code).toBe('room_exists');
       expect(await purgeBatch(db, id, 2)).toBe(true);
       // Another node finds what one left behind.
-      while ((await findEnded(db)) === id) await purgeBatch(db, id, 2);
+      while ((await listEnded(db)).includes(id)) await purgeBatch(db, id, 2);
       for (const table of ['city_rooms', 'city_room_messages', 'city_timelines', 'city_room_members']) {
         const column = table === 'city_rooms' ? 'id' : 'room_id';
         expect((await sql.query(`select from ${table} where ${column} = $1`, [id])).rowCount).toBe(0);
@@ -564,6 +585,65 @@ describe('deleting a room', () => {
       expect(await purgeBatch(db, id, 2)).toBe(false);
       expect((await maker('GET', `${path}/messages`)).body.messages).toHaveLength(1);
       expect((await rest('GET', '/city/feed?limit=5')).body[0]).toMatchObject({ room_id: id });
+    } finally {
+      await db.destroy();
+    }
+  });
+
+  it('leaves what somebody has locked to the next sweep, and purges the other rooms meanwhile', async () => {
+    const locked = await scene();
+    await locked.maker('POST', `${locked.path}/messages`, { body: 'held' });
+    const others = [await scene(), await scene()];
+    const db = createDb(city.database.url, createLogger('silent'), 2);
+    const care = careOf(db, []);
+    const ended = async () => (await listEnded(db)).filter((id) => scenes.includes(id));
+    const scenes = [locked.id, ...others.map(({ id }) => id)];
+    try {
+      await sql.query('begin');
+      await sql.query('select from city_room_messages where room_id = $1 for key share', [locked.id]);
+      for (const id of scenes) await endRoom(db, id);
+      care.start();
+      await until(async () => (await ended()).length === 1, 'the purge of the others');
+      expect(await ended()).toEqual([locked.id]);
+      await sql.query('commit');
+      await until(async () => (await ended()).length === 0, 'the next sweep');
+    } finally {
+      await care.stop();
+      await db.destroy();
+    }
+  });
+
+  it('is over before the room is made again, by a start whose default room it is and by the seeds', async () => {
+    const { id, path, maker } = await scene();
+    await maker('POST', `${path}/messages`, { body: 'old' });
+    const db = createDb(city.database.url, createLogger('silent'), 2);
+    const slugs = [id.replace('room_city_', ''), 'science'];
+    const heads = async () =>
+      (
+        await sql.query(
+          `select room_id, last_seq::int, last_change_seq::int from city_room_heads where room_id = any($1)`,
+          [[id, 'room_city_science']],
+        )
+      ).rows.sort((a, b) => a.room_id.localeCompare(b.room_id));
+    try {
+      for (const room of [id, 'room_city_science']) await endRoom(db, room);
+      await seed(db);
+      expect(await heads()).toEqual([]);
+      await careOf(db, slugs).ensureDefaults();
+      expect(await heads()).toEqual([
+        { room_id: id, last_seq: 0, last_change_seq: 1 },
+        { room_id: 'room_city_science', last_seq: 0, last_change_seq: 0 },
+      ]);
+      expect((await maker('GET', `${path}/messages`)).body.messages).toEqual([]);
+      expect((await maker('POST', `${path}/messages`, { body: 'new' })).body).toMatchObject({ seq: 1 });
+
+      await endRoom(db, 'room_city_science');
+      while (await purgeBatch(db, 'room_city_science', 100));
+      await sql.query(
+        `update city_deleted_rooms set last_change_seq = 7 where room_id = 'room_city_science'`,
+      );
+      await seed(db);
+      expect(await heads()).toContainEqual({ room_id: 'room_city_science', last_seq: 0, last_change_seq: 7 });
     } finally {
       await db.destroy();
     }

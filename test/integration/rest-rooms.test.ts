@@ -1,5 +1,6 @@
 /** REST: rooms and the front page. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { REST } from '../../src/contract/rest.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
@@ -159,6 +160,37 @@ describe('POST /city/rooms', () => {
   it('refuses a field named __proto__', async () => {
     const raw = '{"name":"Proto","__proto__":{"is_default":true}}';
     expect((await alice('POST', '/city/rooms', raw)).status).toBe(400);
+  });
+});
+
+describe('PUT /city/rooms/:room_id/read', () => {
+  it('never counts below none, when the reader sends from elsewhere at the same moment', async () => {
+    const slug = await newRoom();
+    const sql = new pg.Client({ connectionString: city.database.url });
+    await sql.connect();
+    try {
+      await alice('POST', `/city/rooms/${slug}/messages`, { body: 'first' });
+      await sql.query('begin');
+      await sql.query(
+        `select city_post_one($1, 'm_city_at_once', 'u_alice', null, 'Alice', 'second', null)`,
+        [`room_city_${slug}`],
+      );
+      const answer = alice('PUT', `/city/rooms/${slug}/read`, { seq: 1 });
+      await until(async () => {
+        const { rows } = await sql.query(
+          `select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())
+           union all select from pg_locks l where not granted and transactionid = pg_current_xact_id()::xid`,
+        );
+        return rows.length > 0;
+      }, 'the read mark waits');
+      await sql.query('commit');
+      expect(expectShape(REST.markRead.answers[200], (await answer).body)).toMatchObject({
+        last_read_seq: 2,
+        unread: 0,
+      });
+    } finally {
+      await sql.end();
+    }
   });
 });
 
