@@ -12,6 +12,9 @@ import { BATCH } from './presence.store.ts';
 import type { Move } from './presence.store.ts';
 import { presenceScripts } from './scripts.ts';
 
+/** For how long a Redis that did not answer is not asked again by those who only read: each would wait as long. */
+const REST_MS = 1_000;
+
 interface Opening {
   roomId: string;
   userId: string;
@@ -79,9 +82,25 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
   /** Redis was emptied, and does not know any more who was in a room before. */
   let emptied = false;
 
+  /** Monotonic, milliseconds. */
+  let askAgainAt = -Infinity;
+
   const ifAway = <T>(error: unknown, fallback: () => T): T => {
     if (!isTemporary(error)) throw error;
     return fallback();
+  };
+
+  /** What `ask` answers; what is known `here` while Redis does not. */
+  const read = async <T>(ask: () => Promise<T>, here: () => T): Promise<T> => {
+    if (performance.now() < askAgainAt) return here();
+    try {
+      return await ask();
+    } catch (error) {
+      return ifAway(error, () => {
+        askAgainAt = performance.now() + REST_MS;
+        return here();
+      });
+    }
   };
 
   const tell = (moves: Move[]) => {
@@ -109,7 +128,15 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
   /** Makes good a closing that Redis missed. */
   const shutLate = async (opening: Opening) => {
     const { last, ...rest } = await shut(opening);
+    unclosed.delete(keyOf(opening));
     if (last) tell([{ kind: 'leave', room_id: opening.roomId, user_id: opening.userId, ...rest }]);
+  };
+
+  /** Many together: this is done between two renewals, and one round trip for each could outlast the lease. */
+  const shutAllLate = async (openings: Opening[]) => {
+    for (let from = 0; from < openings.length; from += BATCH) {
+      await Promise.all(openings.slice(from, from + BATCH).map(shutLate));
+    }
   };
 
   const registerAll = async () => {
@@ -129,20 +156,21 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
       tell(moves.filter((move) => move !== undefined));
     }
     // What is closed and still on the books: an opening overtook its closing, or Redis is back with an older state.
-    for (const key of await redis.commands.smembers(`city:open:of:${lease.run}`)) {
-      if (local.openings.has(key)) continue;
-      const [roomId, userId, socketId] = key.split(' ') as [string, string, string];
-      await shutLate({ roomId, userId, socketId });
-    }
+    const known = await redis.commands.smembers(`city:open:of:${lease.run}`);
+    await shutAllLate(
+      known
+        .filter((key) => !local.openings.has(key))
+        .map((key) => {
+          const [roomId, userId, socketId] = key.split(' ') as [string, string, string];
+          return { roomId, userId, socketId };
+        }),
+    );
   };
 
   lease.onRenewal(async (lost, known) => {
     if (lost) missed += 1;
     if (!known) emptied = true;
-    for (const [key, opening] of unclosed) {
-      await shutLate(opening);
-      unclosed.delete(key);
-    }
+    await shutAllLate([...unclosed.values()]);
     if (!isBehind()) return;
     const upTo = missed;
     await registerAll();
@@ -189,7 +217,7 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
     /** How many users have each room open, every room of `roomIds` named; one round trip. */
     async counts(roomIds: string[]): Promise<Map<string, number>> {
       if (roomIds.length === 0) return new Map();
-      try {
+      const ask = async () => {
         const pipeline = redis.commands.pipeline();
         for (const roomId of roomIds) pipeline.hlen(`city:open:room:${roomId}`);
         const answers = (await pipeline.exec()) ?? [];
@@ -200,30 +228,26 @@ export function createOccupancy({ redis, lease, log }: OccupancyDeps) {
             return [roomId, atLeastHere(roomId, count as number)];
           }),
         );
-      } catch (error) {
-        return ifAway(error, () => new Map(roomIds.map((id) => [id, local.usersOf(id).size])));
-      }
+      };
+      return read(ask, () => new Map(roomIds.map((id) => [id, local.usersOf(id).size])));
     },
 
     /** Users who have the room open, at most `limit`, by id. */
     async members(roomId: string, limit: number): Promise<string[]> {
-      try {
+      const usersHere = () => local.usersOf(roomId).keys();
+      const ask = async () => {
         const found = (await redis.commands.hrandfield(`city:open:room:${roomId}`, limit)) as string[];
-        const here = isBehind() ? local.usersOf(roomId).keys() : [];
-        return [...new Set([...found, ...here])].slice(0, limit).sort();
-      } catch (error) {
-        return ifAway(error, () => [...local.usersOf(roomId).keys()].slice(0, limit).sort());
-      }
+        return [...new Set([...found, ...(isBehind() ? usersHere() : [])])].slice(0, limit).sort();
+      };
+      return read(ask, () => [...usersHere()].slice(0, limit).sort());
     },
 
     /** The rooms that the user has open on any connection. */
-    async roomsOf(userId: string): Promise<string[]> {
-      try {
-        return await redis.commands.hkeys(`city:open:user:${userId}`);
-      } catch (error) {
-        return ifAway(error, () => local.roomsOf(userId));
-      }
-    },
+    roomsOf: (userId: string): Promise<string[]> =>
+      read(
+        () => redis.commands.hkeys(`city:open:user:${userId}`),
+        () => local.roomsOf(userId),
+      ),
 
     /**
      * Calls `listener` on the one node that finds out, by no call of its own, that a user came into a room or left it:

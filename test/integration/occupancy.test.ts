@@ -93,6 +93,16 @@ it('answers from what this node knows while Redis is away, and makes good the re
   expect(told()).toEqual(['join u_carol', 'leave u_alice']);
 });
 
+it('asks a Redis that does not answer for one reader in a while, and for the others not at all', async () => {
+  await a.occupancy.open('s1', 'u_alice', ROOM);
+  a.link.hold();
+  expect(await a.occupancy.counts([ROOM])).toEqual(new Map([[ROOM, 1]]));
+  const turn = new Promise((done) => setImmediate(done, 'waited'));
+  const others = Promise.all([a.occupancy.counts([ROOM]), a.occupancy.members(ROOM, 9)]);
+  expect(await Promise.race([others, turn])).toEqual([new Map([[ROOM, 1]]), ['u_alice']]);
+  a.link.mend();
+});
+
 it('registers everything again when a renewal took the lapsed lease and its answer was lost', async () => {
   await a.occupancy.open('s1', 'u_alice', ROOM);
   a.link.hold();
