@@ -47,7 +47,7 @@ interface Cursor {
   catchingUp: Promise<void> | undefined;
   /** Set while a gap has time to fill. */
   gap: NodeJS.Timeout | undefined;
-  /** While a catch-up is under way: the newest message before it, and those delivered since. */
+  /** From the first try to catch up until one succeeds: the newest message before it, and those delivered since. */
   behind: { seenSeq: number; delivered: Set<string> } | undefined;
   /** For each join under way what was delivered since it began, for it to splice. */
   readonly joins: Set<Delivery[]>;
@@ -97,31 +97,28 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
   };
 
   const readMissing = async (cursor: Cursor) => {
-    cursor.behind = { seenSeq: cursor.deliveredSeq, delivered: new Set() };
-    try {
-      while (cursor.delivered < cursor.wanted) {
-        const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
-        if (!slice) {
-          cursors.delete(cursor.roomId);
-          throw new AppError('not_found', 'There is no such room.');
-        }
-        for (const message of slice.messages) {
-          if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read');
-        }
-        if (slice.messages.length < PAGE) {
-          cursor.delivered = Math.max(cursor.delivered, slice.head.last_change_seq);
-          cursor.deliveredSeq = Math.max(cursor.deliveredSeq, slice.head.last_seq);
-          // News from beyond the head speaks of a log that the database does not have (any more): none of it counts.
-          if (slice.messages.length === 0) {
-            cursor.wanted = cursor.delivered;
-            cursor.early.clear();
-          }
-        }
-        deliverEarly(cursor);
+    cursor.behind ??= { seenSeq: cursor.deliveredSeq, delivered: new Set() };
+    while (cursor.delivered < cursor.wanted) {
+      const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
+      if (!slice) {
+        cursors.delete(cursor.roomId);
+        throw new AppError('not_found', 'There is no such room.');
       }
-    } finally {
-      cursor.behind = undefined;
+      for (const message of slice.messages) {
+        if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read');
+      }
+      if (slice.messages.length < PAGE) {
+        cursor.delivered = Math.max(cursor.delivered, slice.head.last_change_seq);
+        cursor.deliveredSeq = Math.max(cursor.deliveredSeq, slice.head.last_seq);
+        // News from beyond the head speaks of a log that the database does not have (any more): none of it counts.
+        if (slice.messages.length === 0) {
+          cursor.wanted = cursor.delivered;
+          cursor.early.clear();
+        }
+      }
+      deliverEarly(cursor);
     }
+    cursor.behind = undefined;
   };
 
   /** Resolves when the cursor has reached what was wanted; one reader a room at a time. */
@@ -261,6 +258,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       if (!cursor || cursor.delivered === NOWHERE) continue;
       cursor.wanted = Math.max(cursor.wanted, head.last_change_seq);
       if (cursor.delivered < cursor.wanted) catchUpSoon(cursor);
+      else if (!cursor.catchingUp) cursor.behind = undefined; // news has filled what a failed try left
     }
   };
 

@@ -2,8 +2,8 @@
  * The group commit: the first append goes out at once, those that arrive while a commit is in flight form the next
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
  *
- * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue. Other
- * rooms do not wait for a commit that is late, and held rooms never fill all places: rooms that somebody has locked harm
+ * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue; in one
+ * batch new messages come before changes, which are of messages that exist. Other rooms do not wait for a commit that is late, and held rooms never fill all places: rooms that somebody has locked harm
  * no others.
  */
 import { randomUUID } from 'node:crypto';
@@ -132,7 +132,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
       });
     } catch (error) {
       metrics.appendFailures.inc();
-      if (refusesWrites(error)) refusedAt = Date.now();
+      if (refusesWrites(error)) refusedAt = performance.now();
       log.error({ err: error, size: batch.length }, 'a batch of the room log failed');
       if (batch.length === 1 || isTemporary(error)) {
         for (const { reject } of batch) reject(error);
@@ -220,7 +220,7 @@ export function createWriter({ db, log, metrics, onCommitted }: WriterDeps) {
       });
     },
     /** Whether PostgreSQL refused the last batch because it takes no writes. */
-    refused: () => Date.now() - refusedAt < REFUSED_MS,
+    refused: () => performance.now() - refusedAt < REFUSED_MS,
     /** Resolves when everything accepted so far is committed and told, or refused. */
     async settled(): Promise<void> {
       while (inFlight.size > 0) await Promise.all(inFlight.values());
