@@ -13,10 +13,13 @@ export function createFeedSource(connection: Connection) {
   const live = new Set<FeedScope>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
+  function unsubscribe(scope: FeedScope): void {
+    if (connection.isLive()) connection.ask('feed.unsubscribe', { scope }).catch(() => {});
+  }
   async function subscribe(scope: FeedScope): Promise<void> {
     try {
       await connection.ask('feed.subscribe', { scope });
-      if (holders[scope].size === 0) return;
+      if (holders[scope].size === 0) return unsubscribe(scope);
       live.add(scope);
       for (const ready of [...holders[scope]]) ready();
     } catch (cause) {
@@ -46,8 +49,7 @@ export function createFeedSource(connection: Connection) {
       else if (holders[scope].size === 1 && connection.isLive()) void subscribe(scope);
       return () => {
         holders[scope].delete(own);
-        if (holders[scope].size > 0 || !live.delete(scope)) return;
-        if (connection.isLive()) connection.ask('feed.unsubscribe', { scope }).catch(() => {});
+        if (holders[scope].size === 0 && live.delete(scope)) unsubscribe(scope);
       };
     },
     close(): void {
