@@ -124,7 +124,7 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
   markRead: 'room.read',
   'room.read': 'room.read',
   'presence.subscribe': 'room.read',
-  'presence.unsubscribe': 'room.read',
+  'presence.unsubscribe': 'presence.use',
   joinRoom: 'room.join',
   'room.join': 'room.join',
   leaveRoom: 'room.leave',

@@ -17,7 +17,7 @@ interface TokenSettings {
 
 export type Tokens = ReturnType<typeof createTokens>;
 
-/** Tolerated skew of `nbf` and `iat`, seconds. `exp` has none: at expiry live sockets are cut, so it must be exact. */
+/** Tolerated skew of `nbf`, seconds. `exp` has none: at expiry live sockets are cut, so it must be exact. */
 const SKEW_S = 30;
 const MAX_LENGTH = 8192;
 

@@ -81,7 +81,7 @@ const status = z.object({ status: z.string() }).loose();
 
 /** The header that carries a key; its form is checked like `client_id`. */
 export const IDEMPOTENCY_KEY = 'Idempotency-Key';
-export const IdempotencyKey = ClientId;
+export const IdempotencyHeader = z.object({ [IDEMPOTENCY_KEY]: ClientId });
 
 export const REST = {
   listRooms: call({

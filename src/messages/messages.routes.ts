@@ -1,18 +1,16 @@
 /** REST calls about messages. */
-import { IDEMPOTENCY_KEY, IdempotencyKey } from '../contract/rest.ts';
+import { IDEMPOTENCY_KEY } from '../contract/rest.ts';
 import { AppError } from '../platform/errors.ts';
-import { parse } from '../platform/http.ts';
+import { idempotencyKey } from '../platform/http.ts';
 import type { Route } from '../platform/http.ts';
 import type { Messages } from './messages.service.ts';
 
-/** The one key of a request that may name it in the body, in the header, or alike in both. */
-function keyOf(header: string | undefined, client_id: string | undefined): string | undefined {
-  if (header === undefined) return client_id;
-  const key = parse(IdempotencyKey, header, `${IDEMPOTENCY_KEY} header`);
-  if (client_id !== undefined && client_id !== key) {
+/** The one key of a message that may be named in the body, in the header, or alike in both. */
+function keyOf(inHeader: string | undefined, client_id: string | undefined): string | undefined {
+  if (inHeader !== undefined && client_id !== undefined && client_id !== inHeader) {
     throw new AppError('invalid', `client_id and ${IDEMPOTENCY_KEY} are the same thing and must not differ.`);
   }
-  return key;
+  return inHeader ?? client_id;
 }
 
 export function messageRoutes(route: Route, messages: Messages): void {
@@ -21,7 +19,7 @@ export function messageRoutes(route: Route, messages: Messages): void {
   route(
     'sendMessage',
     async ({ caller, params, body, request }) => {
-      const client_id = keyOf(request.get(IDEMPOTENCY_KEY), body.client_id);
+      const client_id = keyOf(idempotencyKey(request), body.client_id);
       const { message, duplicate } = await messages.send(caller, params.room_id, { ...body, client_id });
       return { status: duplicate ? 200 : 201, body: message };
     },

@@ -13,14 +13,15 @@ export type Health = ReturnType<typeof createHealth>;
 
 export function createHealth({ db, redis }: { db: Db; redis: RedisLinks }) {
   let draining = false;
-  let looked = 0;
+  /** Monotonic, milliseconds. */
+  let looked = -Infinity;
   let look = Promise.resolve<Postgres>('down');
   let writesRefused = () => false;
   let redisServes = () => true;
 
   const lookAtPostgres = () => {
-    if (Date.now() - looked > REMEMBER_MS) {
-      looked = Date.now();
+    if (performance.now() - looked > REMEMBER_MS) {
+      looked = performance.now();
       look = rows<{ ro: boolean }>(db, "select current_setting('transaction_read_only')::boolean ro").then(
         ([found]) => (found?.ro ? 'read_only' : 'up'),
         () => 'down',

@@ -13,7 +13,7 @@ import type { Authorise } from '../auth/authorise.ts';
 import type { Caller } from '../auth/caller.ts';
 import { ERRORS } from '../contract/errors.ts';
 import type { FieldError, Problem } from '../contract/errors.ts';
-import { REST } from '../contract/rest.ts';
+import { IDEMPOTENCY_KEY, IdempotencyHeader, REST } from '../contract/rest.ts';
 import type { RestCall, RestName } from '../contract/rest.ts';
 import { createDirect, messageClasses } from './direct.ts';
 import type { Direct } from './direct.ts';
@@ -99,6 +99,13 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, what: stri
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new AppError('invalid', `The ${what} is not valid.`, { errors: fieldErrors(parsed.error) });
+}
+
+/** The Idempotency-Key of a request that has one. @throws AppError invalid */
+export function idempotencyKey(request: Request): string | undefined {
+  const given = request.get(IDEMPOTENCY_KEY);
+  if (given === undefined) return undefined;
+  return parse(IdempotencyHeader, { [IDEMPOTENCY_KEY]: given }, 'header')[IDEMPOTENCY_KEY];
 }
 
 /** Answers with JSON; to HEAD with its headers. */

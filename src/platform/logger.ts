@@ -16,11 +16,11 @@ function createThrottle() {
     if (typeof fields !== 'object' || !isTemporary(fields?.err)) return args;
     const kind = `${message} ${String(fields?.err?.code)}`;
     const known = kinds.get(kind);
-    if (known && Date.now() - known.loggedAt < REPEAT_MS) {
+    if (known && performance.now() - known.loggedAt < REPEAT_MS) {
       known.leftOut += 1;
       return undefined;
     }
-    kinds.set(kind, { loggedAt: Date.now(), leftOut: 0 });
+    kinds.set(kind, { loggedAt: performance.now(), leftOut: 0 });
     const leftOut = known?.leftOut ? { left_out: known.leftOut } : {};
     return [{ ...fields, ...leftOut }, message] as unknown as Parameters<LogFn>;
   };

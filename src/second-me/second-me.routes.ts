@@ -1,27 +1,14 @@
 /** Second Me over REST. */
 import type { Request } from 'express';
 import type { Invocation } from '../contract/second-me.ts';
-import { IDEMPOTENCY_KEY, IdempotencyKey } from '../contract/rest.ts';
 import { AppError } from '../platform/errors.ts';
+import { idempotencyKey } from '../platform/http.ts';
 import type { RestAnswer, Route } from '../platform/http.ts';
 import { isFinished } from './second-me.service.ts';
 import type { SecondMe } from './second-me.service.ts';
 
 /** Messages of the conversation that come with a reply. */
 const REPLY_HISTORY = 5;
-
-/**
- * The caller's idempotency key.
- * @throws AppError invalid
- */
-function keyOf(request: Request): string | undefined {
-  const given = request.get(IDEMPOTENCY_KEY);
-  if (given === undefined) return undefined;
-  const key = IdempotencyKey.safeParse(given);
-  if (key.success) return key.data;
-  const errors = key.error.issues.map(({ message }) => ({ path: IDEMPOTENCY_KEY, message }));
-  throw new AppError('invalid', 'The Idempotency-Key is not valid.', { errors });
-}
 
 /** RFC 7240: `Prefer: respond-async`. */
 const prefersAsync = (request: Request) =>
@@ -37,7 +24,11 @@ export function secondMeRoutes(route: Route, secondMe: SecondMe): void {
   route(
     'invoke',
     async ({ caller, body, request }) => {
-      const { invocation: begun, hinted } = await secondMe.invoke(caller, body.prompt, keyOf(request));
+      const { invocation: begun, hinted } = await secondMe.invoke(
+        caller,
+        body.prompt,
+        idempotencyKey(request),
+      );
       const mayWait = hinted && !isFinished(begun) && !prefersAsync(request);
       const invocation = mayWait ? await secondMe.waitFor(begun) : begun;
       if (!isFinished(invocation)) return accepted(invocation);

@@ -109,7 +109,7 @@ const EXPECTED: Record<CallName, Decision> = {
   'presence.heartbeat': everyone,
   'presence.offline': everyone,
   'presence.subscribe': notBanned,
-  'presence.unsubscribe': notBanned,
+  'presence.unsubscribe': everyone,
 };
 
 let city: City;
