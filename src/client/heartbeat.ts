@@ -36,7 +36,7 @@ export function createHeartbeat({ connection, awayAfterMs, onStatus }: Heartbeat
     timer = setTimeout(beat, left > 0 ? Math.min(BEAT_MS, left) : BEAT_MS);
     connection
       .ask('presence.heartbeat', { status: isAway() ? 'away' : 'online' })
-      .then(({ status }) => status && onStatus(status)) // none from a server that has had too many
+      .then(({ status }) => onStatus(status))
       .catch(() => {}); // the next one, or the next connection
   }
 

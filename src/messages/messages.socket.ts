@@ -30,7 +30,8 @@ export function attachMessages({ gateway, messages, typing, subscriptions }: Mes
     message: await messages.remove(caller, payload.room_id, payload.message_id),
   }));
 
-  gateway.on('room.typing', { limit: 'typing', dropOverLimit: true }, ({ socket, payload }) => {
+  gateway.on('room.typing', { limit: 'typing', dropOverLimit: true }, ({ socket, payload, isDropped }) => {
+    if (isDropped) return;
     if (!subscriptions.has(socket, payload.room_id)) {
       throw new AppError('forbidden', 'Join the room before typing in it.');
     }

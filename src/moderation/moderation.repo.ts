@@ -109,7 +109,8 @@ export async function readRemovals(
        select distinct on (room_id, user_id) action, room_id, user_id from city_moderation_log l
        where l.action in ('ban', 'kick', 'delete_room') and l.created_at > coalesce($1::timestamptz, now() - interval '10 s')
          and case when l.user_id is null
-             then not exists (select from city_room_heads h where h.room_id = l.room_id)
+             -- Of a room that was made again somebody may still have the old one open.
+             then not exists (select from city_room_heads h where h.room_id = l.room_id and h.first_change_seq = 0)
              else not exists (select from city_room_members m where m.room_id = l.room_id and m.user_id = l.user_id) end
        order by room_id, user_id, n desc
      ) l on true`,

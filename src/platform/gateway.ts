@@ -21,6 +21,8 @@ export interface EventContext<S, Payload, Data> {
   socket: S;
   caller: Caller;
   payload: Payload;
+  /** An event that is dropped, since it came past its limit: to be answered, and nothing more. */
+  isDropped: boolean;
   /** Answers now, for a handler that must do something in the same tick after it; else the returned value answers. */
   answer(data: Data): void;
 }
@@ -32,7 +34,7 @@ type Handler<S, E extends Events[string]> = (
 
 interface EventOptions {
   limit: LimitClass;
-  /** Past the limit the event is answered ok and ignored, for events that a client repeats by itself. */
+  /** Past the limit the handler is called with `isDropped`; for events that a client repeats by itself. */
   dropOverLimit?: boolean;
 }
 
@@ -76,6 +78,7 @@ export function createGateway<S extends AnySocket, E extends Events>(
     const event = Object.hasOwn(events, name) ? events[name] : undefined;
     const { caller, address } = socket.data;
     if (caller.expiresAt <= Date.now()) throw new AppError('unauthenticated', 'The token has expired.');
+    let isDropped = false;
     try {
       await inTurn(socket.id, async () => {
         await limits.take(handler?.options.limit ?? 'read', caller.id);
@@ -83,19 +86,19 @@ export function createGateway<S extends AnySocket, E extends Events>(
       });
     } catch (refusal) {
       if (!handler?.options.dropOverLimit) throw refusal;
-      return reply({ ok: true, data: {} });
+      isDropped = true;
     }
     if (!handler || !event) throw new AppError('invalid', 'There is no such event.');
     if (args.length > 1) throw new AppError('invalid', 'An event takes one object and an acknowledgement.');
     const payload = parse(event.payload, args.length === 0 ? {} : args[0], 'payload');
-    await authorise(caller, name, payload as object);
+    if (!isDropped) await authorise(caller, name, payload as object);
     let answered = false;
     const answer = (data: unknown) => {
       if (answered) return;
       answered = true;
       reply({ ok: true, data });
     };
-    answer((await handler.run({ socket, caller, payload, answer })) ?? {});
+    answer((await handler.run({ socket, caller, payload, isDropped, answer })) ?? {});
   };
 
   const receive = async (socket: S, packet: unknown[]) => {

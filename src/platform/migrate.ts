@@ -13,6 +13,7 @@ import * as secondMe from '../../migrations/0009_second_me.ts';
 import * as feedView from '../../migrations/0010_feed_view.ts';
 import * as endedRooms from '../../migrations/0011_ended_rooms.ts';
 import * as restrictedChanges from '../../migrations/0012_restricted_changes.ts';
+import * as firstChanges from '../../migrations/0013_first_changes.ts';
 
 /** A static list keeps one recorded name for tsx, jest and the build (knex would record the file's extension). */
 const MIGRATIONS: Record<string, Knex.Migration> = {
@@ -28,6 +29,7 @@ const MIGRATIONS: Record<string, Knex.Migration> = {
   '0010_feed_view': feedView,
   '0011_ended_rooms': endedRooms,
   '0012_restricted_changes': restrictedChanges,
+  '0013_first_changes': firstChanges,
 };
 
 export const migrationSource: Knex.MigrationSource<string> = {

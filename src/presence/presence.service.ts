@@ -177,16 +177,20 @@ export function createPresence(deps: PresenceDeps) {
     },
 
     /**
-     * Keeps a connection counted for another 40 s; one script call.
+     * Keeps a connection counted for another 40 s; one script call. One that is dropped is answered alike and does nothing.
      * @throws AppError forbidden for another user's id; the Redis error (isTemporary)
      */
-    async heartbeat(socket: PresenceSocket, { user_id, status: asked, idle_ms = 0 }: Heartbeat) {
+    async heartbeat(
+      socket: PresenceSocket,
+      { user_id, status: asked, idle_ms = 0 }: Heartbeat,
+      isDropped = false,
+    ) {
       const { id } = socket.data.caller;
       if (user_id !== undefined && user_id !== id) {
         throw new AppError('forbidden', 'A heartbeat speaks for its own user only.');
       }
       const status = asked === 'away' || idle_ms >= AWAY_AFTER_MS ? ('away' as const) : ('online' as const);
-      if (socket.connected) await connections.hold(socket.id, id, status);
+      if (socket.connected && !isDropped) await connections.hold(socket.id, id, status);
       return { status, ttl_s: PRESENCE_TTL_S, interval_s: HEARTBEAT_INTERVAL_S } as const;
     },
 

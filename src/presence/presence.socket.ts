@@ -11,8 +11,10 @@ interface AttachDeps {
 
 /** Registers the presence events; the connection itself is for `presence.connect`. */
 export function attachPresence({ presence, gateway }: AttachDeps): void {
-  gateway.on('presence.heartbeat', { limit: 'presence', dropOverLimit: true }, ({ socket, payload }) =>
-    presence.heartbeat(socket, payload),
+  gateway.on(
+    'presence.heartbeat',
+    { limit: 'presence', dropOverLimit: true },
+    ({ socket, payload, isDropped }) => presence.heartbeat(socket, payload, isDropped),
   );
   gateway.on('presence.offline', { limit: 'read' }, async ({ socket }) => {
     await presence.offline(socket);

@@ -7,6 +7,8 @@ export interface Head {
   room_id: string;
   last_seq: number;
   last_change_seq: number;
+  /** Whoever stands below it knows the log of a room that was deleted (migration 0013). */
+  first_change_seq: number;
 }
 
 /** A new message, ready to be numbered. */
@@ -195,7 +197,7 @@ export function readHeads(db: Db, roomIds: string[]): Promise<Head[]> {
   return prepared<Head>(
     db,
     'city_heads',
-    'select room_id, last_seq, last_change_seq from city_room_heads where room_id = any($1)',
+    'select room_id, last_seq, last_change_seq, first_change_seq from city_room_heads where room_id = any($1)',
     [roomIds],
   );
 }
@@ -211,9 +213,9 @@ async function slice(
   roomId: string,
   { where, order, limit }: { where: [string, number]; order: string; limit: number },
 ): Promise<Slice | null> {
-  const found = await rows<Message & { h_seq: number; h_change_seq: number }>(
+  const found = await rows<Message & { h_seq: number; h_change_seq: number; h_first: number }>(
     db,
-    `select h.last_seq h_seq, h.last_change_seq h_change_seq, ${MESSAGE}
+    `select h.last_seq h_seq, h.last_change_seq h_change_seq, h.first_change_seq h_first, ${MESSAGE}
      from city_room_heads h
      left join lateral (
        select * from city_room_messages m where m.room_id = h.room_id and ${where[0]} order by ${order} limit ?
@@ -223,10 +225,11 @@ async function slice(
   );
   const [first] = found;
   if (!first) return null;
-  const head = { room_id: roomId, last_seq: first.h_seq, last_change_seq: first.h_change_seq };
+  const { h_seq: last_seq, h_change_seq: last_change_seq, h_first: first_change_seq } = first;
+  const head = { room_id: roomId, last_seq, last_change_seq, first_change_seq };
   const messages = found
     .filter(({ id }) => id !== null)
-    .map(({ h_seq: _seq, h_change_seq: _change, ...message }) => message);
+    .map(({ h_seq: _seq, h_change_seq: _change, h_first: _first, ...message }) => message);
   return { head, messages };
 }
 

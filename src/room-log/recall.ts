@@ -5,7 +5,7 @@
  * Kept for seconds only: retention empties old messages without a change number.
  */
 import type { Message } from '../contract/messages.ts';
-import type { Slice } from './log.repo.ts';
+import type { Head, Slice } from './log.repo.ts';
 
 const KEPT_MS = 10_000;
 const MESSAGES_MAX = 2_000;
@@ -19,9 +19,9 @@ interface Cursor {
 
 interface Kept {
   readonly cursor: Cursor;
-  /** All that is in force of the changes after `from`, by message; read up to `upto`, and delivered after that. */
+  /** All that is in force of the changes after `from`, by message; read up to `head`, and delivered after that. */
   readonly from: number;
-  readonly upto: number;
+  readonly head: Head;
   readonly messages: Map<string, Message>;
   readonly delivered: { message: Message }[];
   readonly forget: () => void;
@@ -50,13 +50,13 @@ export function createRecall(cursors: ReadonlyMap<string, Cursor>) {
     /** The changes after `since`, by change number; undefined when not all of them up to `head` are known. */
     recall(roomId: string, since: number, head: number): Slice | undefined {
       const found = current(roomId);
-      if (!found || found.from > since || found.cursor.delivered < Math.max(head, found.upto))
+      if (!found || found.from > since || found.cursor.delivered < Math.max(head, found.head.last_change_seq))
         return undefined;
       const messages = [...found.messages.values()]
         .filter(({ change_seq }) => change_seq > since)
         .sort((a, b) => a.change_seq - b.change_seq);
       const { delivered, deliveredSeq } = found.cursor;
-      return { head: { room_id: roomId, last_seq: deliveredSeq, last_change_seq: delivered }, messages };
+      return { head: { ...found.head, last_seq: deliveredSeq, last_change_seq: delivered }, messages };
     },
 
     /** Takes in what was read: all the changes after `since`. */
@@ -76,8 +76,7 @@ export function createRecall(cursors: ReadonlyMap<string, Cursor>) {
       };
       const timer = setTimeout(forget, KEPT_MS).unref();
       const byId = new Map(messages.map((message) => [message.id, message]));
-      const upto = head.last_change_seq;
-      kept.set(roomId, { cursor, from: since, upto, messages: byId, delivered, forget });
+      kept.set(roomId, { cursor, from: since, head, messages: byId, delivered, forget });
     },
   };
 }

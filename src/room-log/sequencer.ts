@@ -96,12 +96,23 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     for (const number of cursor.early.keys()) if (number <= cursor.delivered) cursor.early.delete(number);
   };
 
+  const isCurrent = (cursor: Cursor) => cursors.get(cursor.roomId) === cursor;
+
+  /** Its log has ended, and with it the subscriptions to it. */
+  const abandon = (cursor: Cursor) => {
+    if (!isCurrent(cursor)) return;
+    cursors.delete(cursor.roomId);
+    rooms.local.in(roomChannel(cursor.roomId)).socketsLeave(roomChannel(cursor.roomId));
+  };
+
+  /** Resolves when the cursor has reached what was wanted, or is abandoned. */
   const readMissing = async (cursor: Cursor) => {
     cursor.behind ??= { seenSeq: cursor.deliveredSeq, delivered: new Set() };
     while (cursor.delivered < cursor.wanted) {
       const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
-      if (!slice) {
-        cursors.delete(cursor.roomId);
+      if (!slice || slice.head.first_change_seq > cursor.delivered) {
+        abandon(cursor);
+        if (slice) return; // the room was made again, and has another log
         throw new AppError('not_found', 'There is no such room.');
       }
       for (const message of slice.messages) {
@@ -141,7 +152,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     const missing = cursor.delivered + 1;
     cursor.gap ??= setTimeout(() => {
       cursor.gap = undefined;
-      if (cursors.get(cursor.roomId) !== cursor) return;
+      if (!isCurrent(cursor)) return;
       if (cursor.delivered < missing) catchUpSoon(cursor);
       else if (cursor.early.size > 0) awaitMissing(cursor);
     }, GAP_MS);
@@ -233,6 +244,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       while (cursor.delivered < snapshotAt) {
         cursor.wanted = Math.max(cursor.wanted, snapshotAt);
         await catchUp(cursor);
+        if (!isCurrent(cursor)) return await join(socket, roomId, read, answer);
       }
       if (!socket.connected) return false;
       answer(snapshot);

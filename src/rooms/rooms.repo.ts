@@ -153,8 +153,9 @@ export async function insertRoom(db: Db, room: NewRoom): Promise<boolean> {
        values (:id, :slug, :name, :description, :is_default, :created_by)
        on conflict do nothing returning id
      )
-     insert into city_room_heads (room_id, last_change_seq)
-     select r.id, coalesce(d.last_change_seq, 0) from room r left join city_deleted_rooms d on d.room_id = r.id
+     insert into city_room_heads (room_id, first_change_seq, last_change_seq)
+     select r.id, coalesce(d.last_change_seq + 1, 0), coalesce(d.last_change_seq + 1, 0)
+     from room r left join city_deleted_rooms d on d.room_id = r.id
      returning room_id`,
     { id: roomIdOf(room.slug), ...room },
   );
@@ -238,7 +239,9 @@ export function findStrangers(db: Db, pairs: Membership[]): Promise<Stranger[]> 
     db,
     'city_strangers',
     `select p.room_id, p.user_id,
-       case when not exists (select from city_room_heads h where h.room_id = p.room_id) then 'deleted'
+       case when h.room_id is null then 'deleted'
+            when h.first_change_seq > 0 and exists (select from city_deleted_rooms d
+                         where d.room_id = p.room_id and d.deleted_at > now() - interval '1 minute') then 'deleted'
             when exists (select from city_restrictions_in_force r
                          where r.room_id = p.room_id and r.user_id = p.user_id and r.kind = 'ban') then 'banned'
             when exists (select from city_moderation_log l
@@ -246,7 +249,10 @@ export function findStrangers(db: Db, pairs: Membership[]): Promise<Stranger[]> 
                            and l.created_at > now() - interval '1 minute') then 'kicked'
             else 'left' end reason
      from unnest($1::text[], $2::text[]) p (room_id, user_id)
-     where not exists (select from city_room_members m where m.room_id = p.room_id and m.user_id = p.user_id)`,
+     left join city_room_heads h on h.room_id = p.room_id
+     -- The members of a room that has ended are there until the purge takes them.
+     where h.room_id is null
+        or not exists (select from city_room_members m where m.room_id = p.room_id and m.user_id = p.user_id)`,
     [roomIds, userIds],
   );
 }

@@ -61,12 +61,13 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     );
   };
 
-  const closeNow = async (socket: RoomsSocket, roomId: string) => {
+  const closeNow = async (socket: RoomsSocket, roomId: string, isSilent = false) => {
     if (!open.get(socket.id)?.delete(roomId)) return;
     roomLog.leave(socket, roomId);
     const { caller } = socket.data;
     const { last, ...rest } = await occupancy.close(socket.id, caller.id, roomId);
-    if (last) await notices.moved({ kind: 'leave', room_id: roomId, user_id: caller.id, ...rest });
+    if (last && !isSilent)
+      await notices.moved({ kind: 'leave', room_id: roomId, user_id: caller.id, ...rest });
   };
 
   /** Whether the user is a member; asked together. */
@@ -94,7 +95,6 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     const found = sockets.map((id) => namespace.sockets.get(id)).filter((socket) => socket !== undefined);
     if (user_id === null) {
       const stay = await Promise.all(found.map((socket) => belongs(socket, room_id)));
-      // All at once, so that nobody is told of the others' leaving.
       if (!stay.includes(true)) {
         namespace.local.in(roomChannel(room_id)).socketsLeave(roomChannel(room_id));
         roomLog.forget(room_id);
@@ -108,8 +108,10 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     await Promise.all(
       found.map((socket) =>
         inTurn(key(socket, room_id), async () => {
-          if (!open.get(socket.id)?.has(room_id) || (await belongs(socket, room_id))) return;
-          await closeNow(socket, room_id);
+          if (!open.get(socket.id)?.has(room_id)) return;
+          // A member whose socket is not in the channel had it in a room of that id that is no more.
+          if (socket.rooms.has(roomChannel(room_id)) && (await belongs(socket, room_id))) return;
+          await closeNow(socket, room_id, reason === 'deleted');
           socket.emit('room.closed', { room_id, reason });
         }),
       ),

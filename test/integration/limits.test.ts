@@ -199,11 +199,13 @@ const dropped = async (limit: string, event: string, payload: unknown, namespace
   const acks = await Promise.all(Array.from({ length: MANY }, () => socket.ack(event, payload)));
   return {
     dropped: (await refusals(limit)) - before,
+    answers: new Set(acks.filter(({ ok }) => ok).map(({ data }) => JSON.stringify(data))),
     refused: acks.filter(({ ok, error }) => !ok && error.code === 'rate_limited').length,
     connected: socket.raw.connected,
   };
 };
 const SILENTLY = { dropped: MANY - ONE_NODE, refused: 0, connected: true };
+const HELD = JSON.stringify({ status: 'online', ttl_s: 40, interval_s: 20 });
 const typing = () => dropped('typing', 'room.typing', { room_id: ROOM, typing: true }, '/rooms');
 const heartbeats = () => dropped('presence', 'presence.heartbeat', {}, '/presence');
 const tokens = async () => {
@@ -232,10 +234,10 @@ describe('with Redis', () => {
   });
 
   it.each([
-    ['typing is', typing],
-    ['heartbeats are', heartbeats],
-  ])('%s dropped silently', async (_, act) => {
-    expect(await inRedis(opsPorts, act)).toEqual(SILENTLY);
+    ['typing is', typing, '{}'],
+    ['heartbeats are', heartbeats, HELD],
+  ])('%s dropped silently', async (_, act, answer) => {
+    expect(await inRedis(opsPorts, act)).toEqual({ ...SILENTLY, answers: new Set([answer]) });
   });
 
   it('invocations are refused past the limit', async () => {
@@ -314,10 +316,10 @@ describe('without Redis', () => {
   });
 
   it.each([
-    ['typing is', typing],
-    ['heartbeats are', heartbeats],
-  ])('%s dropped silently', async (_, act) => {
-    expect(await act()).toEqual(SILENTLY);
+    ['typing is', typing, '{}'],
+    ['heartbeats are', heartbeats, HELD],
+  ])('%s dropped silently', async (_, act, answer) => {
+    expect(await act()).toEqual({ ...SILENTLY, answers: new Set([answer]) });
   });
 
   it('a quarter of the invocations is accepted', async () => {

@@ -11,6 +11,7 @@ import { emptyOldMessages } from '../../src/messages/retention.ts';
 import { appendBatch } from '../../src/room-log/log.repo.ts';
 import { endRoom, listEnded, purgeBatch } from '../../src/rooms/care.repo.ts';
 import { createRoomCare } from '../../src/rooms/care.service.ts';
+import { insertRoom } from '../../src/rooms/rooms.repo.ts';
 import { seed } from '../../seeds/index.ts';
 import { startCity } from '../support/city.ts';
 import type { City } from '../support/city.ts';
@@ -553,13 +554,63 @@ describe('deleting a room', () => {
     const { body: again } = await maker('POST', '/city/rooms', { name: 'Again', slug });
     expect(again).toMatchObject({ id, last_seq: 0, unread: 0, joined: false });
     const since = again.last_change_seq;
-    expect(since).toBe(3);
+    expect(since).toBe(4); // the deletion has a number, too
     const { messages } = await socket.call('room.join', { room_id: id, since });
     expect(messages).toEqual([]);
     const { message } = await socket.call('room.message.send', { room_id: id, body: 'new' });
     expect(message).toMatchObject({ seq: 1, change_seq: since + 1 });
     await socket.next('room.message', (event) => event.message.id === message.id);
     socket.close();
+  });
+
+  it('leaves nothing to a room that is made again at once, though no node has heard of it yet', async () => {
+    const { id, path, maker, userId } = await scene();
+    for (let i = 0; i < 3; i++) await maker('POST', `${path}/messages`, { body: `secret ${i}` });
+    const [old, member] = [await city.socket('/rooms', userId), await city.socket('/rooms', 'u_member')];
+    for (const socket of [old, member]) await socket.call('room.join', { room_id: id, since: 0 });
+    await maker('POST', `${path}/messages`, { body: 'secret 3' });
+    await old.next('room.message');
+
+    const db = createDb(city.database.url, createLogger('silent'), 2);
+    await endRoom(db, id);
+    await db('city_moderation_log').insert({
+      id: `mod_city_${id}`,
+      action: 'delete_room',
+      moderator_id: 'u_admin',
+      room_id: id,
+    });
+    while (await purgeBatch(db, id, 100));
+    await insertRoom(db, {
+      slug: id.replace('room_city_', ''),
+      name: 'Again',
+      description: null,
+      is_default: false,
+      created_by: null,
+    });
+    await db('city_room_members').insert({ room_id: id, user_id: 'u_member' });
+    await db.destroy();
+
+    const socket = await city.socket('/rooms', 'u_newcomer');
+    const { room, messages } = await socket.call('room.join', { room_id: id, since: 0 });
+    expect(messages).toEqual([]);
+    expect(room).toMatchObject({ last_seq: 0, last_change_seq: 5, unread: 0 });
+    for (let i = 1; i <= 4; i++) await maker('POST', `${path}/messages`, { body: `new ${i}` });
+    await socket.next('room.message', ({ message }) => message.seq === 4);
+    expect(socket.of('room.message').map(({ message }) => [message.seq, message.change_seq])).toEqual([
+      [1, 6],
+      [2, 7],
+      [3, 8],
+      [4, 9],
+    ]);
+    expect(socket.of('room.message.updated')).toEqual([]);
+    for (const one of [old, member]) {
+      expect(await one.next('room.closed')).toEqual({ room_id: id, reason: 'deleted' });
+      expect(one.of('room.message').map(({ message }) => message.body)).toEqual(['secret 3']);
+      expect(one.of('room.message.updated')).toEqual([]);
+    }
+    const again = await member.call('room.join', { room_id: id });
+    expect(again.messages).toHaveLength(4);
+    for (const one of [old, member, socket]) one.close();
   });
 
   it('is purged in batches that may stop anywhere, and touches no new room of that id', async () => {
@@ -631,8 +682,8 @@ describe('deleting a room', () => {
       expect(await heads()).toEqual([]);
       await careOf(db, slugs).ensureDefaults();
       expect(await heads()).toEqual([
-        { room_id: id, last_seq: 0, last_change_seq: 1 },
-        { room_id: 'room_city_science', last_seq: 0, last_change_seq: 0 },
+        { room_id: id, last_seq: 0, last_change_seq: 2 },
+        { room_id: 'room_city_science', last_seq: 0, last_change_seq: 1 },
       ]);
       expect((await maker('GET', `${path}/messages`)).body.messages).toEqual([]);
       expect((await maker('POST', `${path}/messages`, { body: 'new' })).body).toMatchObject({ seq: 1 });
@@ -643,7 +694,7 @@ describe('deleting a room', () => {
         `update city_deleted_rooms set last_change_seq = 7 where room_id = 'room_city_science'`,
       );
       await seed(db);
-      expect(await heads()).toContainEqual({ room_id: 'room_city_science', last_seq: 0, last_change_seq: 7 });
+      expect(await heads()).toContainEqual({ room_id: 'room_city_science', last_seq: 0, last_change_seq: 8 });
     } finally {
       await db.destroy();
     }
