@@ -15,7 +15,10 @@ const PATIENCE = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCh
  * request into a connection that is just being closed, and answers 502. Between requests `headersTimeout` does not run.
  */
 const KEEP_ALIVE_MS = 65_000;
-/** How long a closing WebSocket may take over its closing handshake; a client that sleeps never ends it. */
+/**
+ * How long a closing WebSocket may take over its closing handshake, and a connection over its first request; a client that
+ * sleeps never ends the one, a browser that connected in advance never sends the other.
+ */
 const FAREWELL_MS = 1_000;
 
 export interface HttpServer {
@@ -38,21 +41,28 @@ export function createHttpServer(
   listener: RequestListener,
   { webSockets, ...classes }: HttpServerOptions = {},
 ): HttpServer {
-  const upgraded = new Set<Socket>();
+  const connections = new Set<Socket>();
+  /** Those that Node closes by itself, once they are idle: one that has sent nothing yet is not idle for it. */
+  const served = new WeakSet<Socket>();
   let closing = false;
   const server = createServer(
     { ...PATIENCE, keepAliveTimeout: KEEP_ALIVE_MS, ...classes },
     (request, response) => {
+      served.add(request.socket);
       if (closing) response.setHeader('Connection', 'close');
       listener(request, response);
     },
   );
   ignoreUpgrades(server, webSockets);
+  server.on('connection', (connection: Socket) => {
+    if (connections.has(connection)) return; // it is read once more (upgrades.ts)
+    connections.add(connection);
+    connection.once('close', () => connections.delete(connection));
+  });
   server.on('upgrade', (_request, connection: Socket) => {
-    upgraded.add(connection);
+    served.delete(connection);
     // Until a WebSocket has taken it over nobody listens, and a reset would end the process.
     connection.on('error', () => {});
-    connection.once('close', () => upgraded.delete(connection));
   });
 
   return {
@@ -75,7 +85,9 @@ export function createHttpServer(
       let closed = false;
       const done = new Promise<void>((resolve) => void server.close(() => resolve()));
       void done.then(() => (closed = true));
-      const farewell = setTimeout(() => upgraded.forEach((socket) => socket.destroy()), FAREWELL_MS);
+      const farewell = setTimeout(() => {
+        for (const connection of connections) if (!served.has(connection)) connection.destroy();
+      }, FAREWELL_MS);
       while (!closed) {
         server.closeIdleConnections();
         await Promise.race([done, sleep(IDLE_LOOK_MS)]);

@@ -52,6 +52,15 @@ describe('a server that takes WebSockets', () => {
     return { line, answers: bodies(line.received()) };
   };
 
+  it('closes under the eyes of a client that connected in advance and sends nothing', async () => {
+    const own = createHttpServer(echo, { webSockets: '/sockets/' });
+    const line = dial(await own.listen(0));
+    await new Promise((accepted) => own.server.once('connection', accepted));
+    const closed = own.close();
+    await until(() => line.ended(), 'the end of the connection').finally(() => line.socket.destroy());
+    await closed;
+  });
+
   it('answers GET as if nothing had been offered, and keeps the connection', async () => {
     const { line, answers } = await ask(1, `GET /1?a=b HTTP/1.1\r\n${H2C}\r\n`);
     expect(answers).toEqual(['GET /1?a=b ']);
