@@ -36,7 +36,6 @@ export function createRoomLog({ onCommitted, writerDb, ...deps }: RoomLogDeps) {
     join: sequencer.join,
     recall: sequencer.recall,
     leave: sequencer.leave,
-    forget: sequencer.forget,
     cursors: sequencer.cursors,
     start: sequencer.start,
     /** Resolves when what was accepted is committed and told, or refused, and the poll has ended. */

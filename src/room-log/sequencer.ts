@@ -285,9 +285,6 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
       void socket.leave(roomChannel(roomId));
     },
 
-    /** Drops the cursor of a room that was deleted: a new one of that id is another log. */
-    forget: (roomId: string): void => void cursors.delete(roomId),
-
     /** Where every room stands that has subscribers here. */
     cursors: (): RoomCursor[] =>
       [...cursors.values()]

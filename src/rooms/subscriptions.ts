@@ -61,6 +61,7 @@ export function createSubscriptions(deps: SubscriptionDeps) {
     );
   };
 
+  /** `isSilent` where everybody goes, and nobody is to be told of the others. */
   const closeNow = async (socket: RoomsSocket, roomId: string, isSilent = false) => {
     if (!open.get(socket.id)?.delete(roomId)) return;
     roomLog.leave(socket, roomId);
@@ -93,13 +94,6 @@ export function createSubscriptions(deps: SubscriptionDeps) {
         ? [...open].filter(([, roomIds]) => roomIds.has(room_id)).map(([id]) => id)
         : [...(namespace.adapter.rooms.get(userChannel(user_id)) ?? [])];
     const found = sockets.map((id) => namespace.sockets.get(id)).filter((socket) => socket !== undefined);
-    if (user_id === null) {
-      const stay = await Promise.all(found.map((socket) => belongs(socket, room_id)));
-      if (!stay.includes(true)) {
-        namespace.local.in(roomChannel(room_id)).socketsLeave(roomChannel(room_id));
-        roomLog.forget(room_id);
-      }
-    }
     if (reason === 'banned') {
       for (const socket of presence.sockets.values()) {
         if (socket.data.caller.id === user_id) void socket.leave(roomAudience(room_id));
