@@ -124,7 +124,6 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
   markRead: 'room.read',
   'room.read': 'room.read',
   'presence.subscribe': 'room.read',
-  'presence.unsubscribe': 'presence.use',
   joinRoom: 'room.join',
   'room.join': 'room.join',
   leaveRoom: 'room.leave',
@@ -150,6 +149,7 @@ export const CALLS: Readonly<Record<CallName, Action>> = {
 
   'presence.heartbeat': 'presence.use',
   'presence.offline': 'presence.use',
+  'presence.unsubscribe': 'presence.use',
   setMatrixPresence: 'presence.use',
 
   invoke: 'second_me.use',

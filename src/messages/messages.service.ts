@@ -89,7 +89,7 @@ export function createMessages({ db, roomLog, users, newId, filters, moderationL
       };
     },
 
-    /** @throws AppError not_found, invalid, conflict when it is deleted, forbidden when restricted meanwhile, unavailable */
+    /** @throws AppError not_found, invalid, conflict when it is deleted, forbidden if restricted meanwhile, unavailable */
     async edit(caller: Caller, roomId: string, messageId: string, body: string): Promise<Message> {
       filters.check({ body });
       const change = { kind: 'edit', room_id: roomId, message_id: messageId, body, by: caller.id } as const;
@@ -99,7 +99,7 @@ export function createMessages({ db, roomLog, users, newId, filters, moderationL
     /**
      * Leaves a tombstone; deleting again changes nothing. What a moderator takes from somebody else goes into the
      * moderators' log first.
-     * @throws AppError not_found, forbidden when banned meanwhile, unavailable
+     * @throws AppError not_found, forbidden if banned meanwhile, unavailable
      */
     async remove(
       caller: Caller,

@@ -39,8 +39,8 @@ export interface Change {
 
 /**
  * What became of a creation or a change. `repeated`, `mismatch`: the key was used before, with the same or another
- * body. `unchanged`: already so. `gone`: the message is deleted. `banned`, `muted`: the sender is, or who changes it, in that room.
- * `slowed`: the sender's last message is too recent for the room's slow mode.
+ * body. `unchanged`: already so. `gone`: the message is deleted. `banned`, `muted`: who sends or changes it is, in that
+ * room. `slowed`: the sender's last message is too recent for the room's slow mode.
  */
 export type Outcome =
   | 'created'
@@ -173,7 +173,7 @@ export async function postBatch(db: Db, creations: Creation[]): Promise<Message[
   );
 }
 
-/** Commits one batch, whatever is in it (migrations 0005, 0010, 0011 and 0012); `ord` counts creations first, then changes. */
+/** Commits one batch, whatever is in it (migrations 0005, 0010 to 0012); `ord` counts creations first, then changes. */
 export async function appendBatch(db: Db, creations: Creation[], changes: Change[]): Promise<Appended[]> {
   const found = await rows<Message & Omit<Appended, 'message'>>(
     db,

@@ -98,23 +98,23 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
 
   const isCurrent = (cursor: Cursor) => cursors.get(cursor.roomId) === cursor;
 
-  /** Its log has ended, and with it the subscriptions to it. */
+  /** The log that it stands in has ended, and with it the subscriptions to it. */
   const abandon = (cursor: Cursor) => {
     if (!isCurrent(cursor)) return;
     cursors.delete(cursor.roomId);
     rooms.local.in(roomChannel(cursor.roomId)).socketsLeave(roomChannel(cursor.roomId));
   };
 
-  /** Resolves when the cursor has reached what was wanted, or is abandoned. */
   const readMissing = async (cursor: Cursor) => {
     cursor.behind ??= { seenSeq: cursor.deliveredSeq, delivered: new Set() };
     while (cursor.delivered < cursor.wanted) {
       const slice = await readChanges(db, cursor.roomId, cursor.delivered, PAGE);
-      if (!slice || slice.head.first_change_seq > cursor.delivered) {
+      if (!slice) {
         abandon(cursor);
-        if (slice) return; // the room was made again, and has another log
         throw new AppError('not_found', 'There is no such room.');
       }
+      // The room was made again, and has another log.
+      if (slice.head.first_change_seq > cursor.delivered) return abandon(cursor);
       for (const message of slice.messages) {
         if (message.change_seq > cursor.delivered) deliver(cursor, message, 'read');
       }
@@ -132,7 +132,7 @@ export function createSequencer({ db, rooms, log, metrics, pollMs = 1_000 }: Seq
     cursor.behind = undefined;
   };
 
-  /** Resolves when the cursor has reached what was wanted; one reader a room at a time. */
+  /** Resolves when the cursor has reached what was wanted, or is abandoned; one reader a room at a time. */
   const catchUp = (cursor: Cursor): Promise<void> => {
     cursor.catchingUp ??= readMissing(cursor).finally(() => {
       cursor.catchingUp = undefined;

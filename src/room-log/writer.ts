@@ -2,9 +2,9 @@
  * The group commit: the first append goes out at once, those that arrive while a commit is in flight form the next
  * batch. An idle room pays no delay; a busy node pays one fsync for many.
  *
- * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue; in one
- * batch new messages come before changes, which are of messages that exist. Other rooms do not wait for a commit that is late, and held rooms never fill all places: rooms that somebody has locked harm
- * no others.
+ * What is sent to a room with a commit in flight waits for it, so that the order of a room is that of the queue; within a
+ * batch new messages come before changes, which are of messages that exist. Other rooms do not wait for a commit that is
+ * late, and held rooms never fill all places: rooms that somebody has locked harm no others.
  */
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';

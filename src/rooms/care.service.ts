@@ -56,7 +56,10 @@ export function createRoomCare(deps: RoomCareDeps) {
   };
 
   return {
-    /** Makes sure that the default rooms exist; one that was deleted before is purged first, whole. */
+    /**
+     * Makes sure that the default rooms exist. One that was deleted is purged first; if somebody has some of it locked, it is
+     * left to a later start.
+     */
     async ensureDefaults(): Promise<void> {
       const ids = defaultRooms.map(roomIdOf);
       for (const roomId of await listEnded(db)) if (ids.includes(roomId)) await purge(roomId);
